@@ -1,0 +1,1 @@
+//! Chasqui's mail delivery agent: Maildir, LMTP, and the directory for the fleet

@@ -1,0 +1,1 @@
+//! Domains, accounts, aliases and credentials: the only owner of directory SQL

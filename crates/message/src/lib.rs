@@ -1,0 +1,1 @@
+//! Message headers: trace fields, submission fix-ups, delivery status notifications

@@ -1,0 +1,1 @@
+//! The shared queue in Postgres: the only owner of queue SQL

@@ -1,0 +1,1 @@
+//! What each service's main needs: configuration, logs, health and graceful shutdown

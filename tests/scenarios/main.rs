@@ -1,0 +1,1 @@
+//! Scenarios: one fault or feature a file.
