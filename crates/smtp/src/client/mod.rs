@@ -1,0 +1,1 @@
+//! The client side: a session that sends mail to one SMTP or LMTP server.
