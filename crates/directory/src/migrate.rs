@@ -1,0 +1,144 @@
+//! The schema's migrations: expand and contract only, run by whoever starts first.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions, Connection, PgConnection, SqlSafeStr};
+use thiserror::Error;
+
+use crate::database::{ConnectError, parse_url};
+
+/// Names the schema, apart from `queue` and from the operator's own tables.
+const SCHEMA: &str = "directory";
+/// Where applied migrations are noted.
+const MIGRATIONS_TABLE: &str = "directory._migrations";
+/// What this binary expects in `directory.compatibility`.
+const COMPATIBILITY: i32 = 1;
+/// How long to wait for another process that is migrating.
+const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+
+const LAST_APPLIED: &str = "SELECT max(version) FROM directory._migrations WHERE success";
+const COMPATIBILITY_LEVEL: &str = "SELECT level FROM directory.compatibility";
+/// SQLSTATE `undefined_table`.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// No connection to the database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Another process has been migrating for two minutes.
+    #[error("another process has held the migration lock for {}s", LOCK_DEADLINE.as_secs())]
+    Locked,
+    /// A migration failed.
+    #[error("the directory schema could not be migrated")]
+    Failed(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Why a binary and a schema do not fit.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// The schema lacks migrations that this binary needs.
+    #[error(
+        "the directory schema is at version {found}, this binary needs {needed}: migrate first"
+    )]
+    Outdated {
+        /// The last migration applied; 0 when there is none.
+        found: i64,
+        /// The last migration that this binary knows.
+        needed: i64,
+    },
+    /// The schema has dropped what this binary relies on.
+    #[error(
+        "the directory schema is at compatibility level {found}, this binary knows level \
+         {COMPATIBILITY}: use a newer binary"
+    )]
+    Incompatible {
+        /// The level of the schema.
+        found: i32,
+    },
+    /// The database did not answer.
+    #[error("the directory schema could not be checked")]
+    Unavailable(#[from] sqlx::Error),
+}
+
+/// Brings the schema up to date, on a connection of its own and under an advisory lock, so that
+/// services that start together do it once. Migrations newer than this binary are left alone.
+///
+/// # Errors
+/// [`MigrateError`].
+pub async fn migrate(url: &str) -> Result<(), MigrateError> {
+    let options = parse_url(url)?;
+    let mut connection = options.connect().await.map_err(ConnectError::Unreachable)?;
+    let migrator = migrator();
+    tokio::time::timeout(
+        LOCK_DEADLINE,
+        migrator.run_direct(None, &mut connection, false),
+    )
+    .await
+    .map_err(|_elapsed| MigrateError::Locked)??;
+    // A goodbye that fails costs nothing: the work is committed.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+/// Checks that this binary can work with the schema as it is.
+pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let needed = migrations().last().map_or(0, |migration| migration.version);
+    let found = match sqlx::query_scalar::<_, Option<i64>>(LAST_APPLIED)
+        .fetch_one(&mut *connection)
+        .await
+    {
+        Ok(version) => version.unwrap_or(0),
+        Err(error) if is_undefined_table(&error) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if found < needed {
+        return Err(SchemaError::Outdated { found, needed });
+    }
+    let level = sqlx::query_scalar::<_, i32>(COMPATIBILITY_LEVEL)
+        .fetch_one(connection)
+        .await?;
+    if level == COMPATIBILITY {
+        Ok(())
+    } else {
+        Err(SchemaError::Incompatible { found: level })
+    }
+}
+
+fn is_undefined_table(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == UNDEFINED_TABLE)
+}
+
+fn migrator() -> Migrator {
+    let mut migrator = Migrator::with_migrations(migrations());
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator.create_schema(SCHEMA);
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// All migrations, oldest first. One that has been released is never edited.
+fn migrations() -> Vec<Migration> {
+    [(
+        1,
+        "directory",
+        include_str!("../migrations/0001_directory.sql"),
+    )]
+    .into_iter()
+    .map(|(version, name, sql)| {
+        let in_transaction = false;
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            in_transaction,
+        )
+    })
+    .collect()
+}
