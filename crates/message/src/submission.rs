@@ -1,0 +1,199 @@
+//! What a submission server may mend in a message (RFC 6409 §8).
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::content::joint;
+use crate::date::date_time;
+use crate::header::Header;
+
+/// Fields that a message must not leave with. `Bcc` would tell every recipient about the hidden
+/// ones (RFC 5322 §3.6.3); `Return-Path` is for final delivery alone to write (RFC 5321 §4.4).
+const REMOVED: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
+
+/// What the added fields are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct FixUp<'a> {
+    /// The right side of an added Message-ID: a domain of ours, so that the id is unique.
+    pub message_id_domain: &'a str,
+    /// The left side of an added Message-ID.
+    pub queue_id: &'a str,
+    /// The time of an added Date.
+    pub now: OffsetDateTime,
+}
+
+/// A mended message: the content as it came, less some fields, plus some.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    added: String,
+    content: Bytes,
+    removed: Vec<Range<usize>>,
+}
+
+/// Adds Date and Message-ID when they are missing (RFC 6409 §8.2, §8.3) and takes out Bcc,
+/// Resent-Bcc and Return-Path with all their lines. The rest stays octet for octet, and no octet
+/// is copied before [`Fixed::into_content`].
+#[must_use]
+pub fn fix_up(content: Bytes, fix: &FixUp<'_>) -> Fixed {
+    let mut removed = Vec::new();
+    let (mut has_date, mut has_message_id) = (false, false);
+    for field in Header::of(&content).fields() {
+        has_date |= field.is("Date");
+        has_message_id |= field.is("Message-ID");
+        if REMOVED.iter().any(|name| field.is(name)) {
+            removed.push(field.range());
+        }
+    }
+    let mut added = String::new();
+    // Writing to a String cannot fail.
+    if !has_date {
+        let _ = write!(added, "Date: {}\r\n", date_time(fix.now));
+    }
+    if !has_message_id {
+        let (id, domain) = (fix.queue_id, fix.message_id_domain);
+        let _ = write!(added, "Message-ID: <{id}@{domain}>\r\n");
+    }
+    Fixed {
+        added,
+        content,
+        removed,
+    }
+}
+
+impl Fixed {
+    /// The added fields, each ended by CRLF; empty when none were missing.
+    #[must_use]
+    pub fn added(&self) -> &str {
+        &self.added
+    }
+
+    /// The whole message, with `trace` (whole lines, such as a Received field) in front.
+    #[must_use]
+    pub fn into_content(self, trace: &str) -> Bytes {
+        if trace.is_empty() && self.added.is_empty() && self.removed.is_empty() {
+            return self.content;
+        }
+        let joint = joint(&self.content);
+        let length = trace.len() + self.added.len() + joint.len() + self.content.len();
+        let mut whole = Vec::with_capacity(length);
+        whole.extend_from_slice(trace.as_bytes());
+        whole.extend_from_slice(self.added.as_bytes());
+        whole.extend_from_slice(joint.as_bytes());
+        let mut kept_from = 0;
+        for gap in &self.removed {
+            let kept = self.content.get(kept_from..gap.start);
+            whole.extend_from_slice(kept.unwrap_or_default());
+            kept_from = gap.end;
+        }
+        whole.extend_from_slice(self.content.get(kept_from..).unwrap_or_default());
+        whole.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::header::Field;
+
+    const FIX: FixUp<'static> = FixUp {
+        message_id_domain: "example.org",
+        queue_id: "0193-ab",
+        now: datetime!(2026-11-23 10:20:30 UTC),
+    };
+    const DATE: &str = "Date: Mon, 23 Nov 2026 10:20:30 +0000\r\n";
+    const MESSAGE_ID: &str = "Message-ID: <0193-ab@example.org>\r\n";
+
+    fn fixed(content: &'static str) -> String {
+        let content = fix_up(content.into(), &FIX).into_content("");
+        String::from_utf8(content.into()).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_is_added_in_front() {
+        assert_eq!(
+            fixed("From: a@b\r\n\r\nDate: in body\r\n"),
+            format!("{DATE}{MESSAGE_ID}From: a@b\r\n\r\nDate: in body\r\n")
+        );
+        assert_eq!(
+            fixed("date: x\r\n\r\n"),
+            format!("{MESSAGE_ID}date: x\r\n\r\n")
+        );
+        assert_eq!(
+            fixed("MESSAGE-Id: x\r\n\r\n"),
+            format!("{DATE}MESSAGE-Id: x\r\n\r\n")
+        );
+        assert_eq!(
+            fixed("no header"),
+            format!("{DATE}{MESSAGE_ID}\r\nno header")
+        );
+    }
+
+    #[test]
+    fn hidden_fields_go_with_all_their_lines() {
+        assert_eq!(
+            fixed(
+                "Return-Path: <a@b>\r\nDate: x\r\nBCC: c@d,\r\n e@f\r\nMessage-ID: y\r\n\
+                 resent-bcc : g@h\r\nbcc:\r\nSubject: Bcc: z\r\n\r\nBcc: body\r\n"
+            ),
+            "Date: x\r\nMessage-ID: y\r\nSubject: Bcc: z\r\n\r\nBcc: body\r\n"
+        );
+    }
+
+    #[test]
+    fn a_complete_message_is_not_copied() {
+        let content = Bytes::from_static(b"Date: x\r\nMessage-ID: y\r\n\r\nbody");
+        let fixed = fix_up(content.clone(), &FIX).into_content("");
+        assert_eq!(fixed.as_ptr(), content.as_ptr());
+    }
+
+    #[test]
+    fn the_trace_stands_first() {
+        let fixed = fix_up("From: a@b\r\n\r\n".into(), &FIX).into_content("Received: x\r\n");
+        assert!(fixed.starts_with(format!("Received: x\r\n{DATE}").as_bytes()));
+    }
+
+    /// Lines that look like mail: fields to keep, fields to remove, folds, garbage.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(b"Bcc: x@y\r\n".to_vec()),
+            Just(b"return-PATH: <>\r\n".to_vec()),
+            Just(b"Date: now\r\n".to_vec()),
+            Just(b"\tfolded\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..20),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_rest_stays_octet_for_octet(lines in prop::collection::vec(line(), 0..12)) {
+            let content = lines.concat();
+            let is_kept = |field: &Field<'_>| !REMOVED.iter().any(|name| field.is(name));
+            let (header_length, _) = Header::of(&content).end();
+            let mut expected: Vec<u8> = Header::of(&content)
+                .fields()
+                .filter(is_kept)
+                .flat_map(|field| field.bytes().to_vec())
+                .collect();
+            expected.extend_from_slice(&content[header_length..]);
+
+            let whole = fix_up(content.into(), &FIX).into_content("");
+            prop_assert!(whole.ends_with(&expected));
+            let added = &whole[..whole.len() - expected.len()];
+            for line in added.split_inclusive(|byte| *byte == b'\n') {
+                let is_ours = line.starts_with(b"Date: Mon, 23")
+                    || line.starts_with(b"Message-ID: <0193")
+                    || line == b"\r\n";
+                prop_assert!(is_ours, "{:?}", String::from_utf8_lossy(line));
+            }
+        }
+    }
+}
