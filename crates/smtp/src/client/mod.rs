@@ -25,13 +25,15 @@
 pub mod content;
 
 mod config;
+mod event;
 mod result;
 mod session;
 mod transaction;
 
 pub use config::{Config, Dialect, Timeouts};
+pub use event::Event;
 pub use result::{
     Ending, NotBegun, NotReady, ProtocolError, RecipientResult, Stage, TransactionResult,
 };
-pub use session::{Event, Session};
+pub use session::Session;
 pub use transaction::Transaction;

@@ -1,68 +1,24 @@
 //! The client session: replies and time in, commands and events out.
 
+mod opening;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use self::opening::Verb;
 use super::transaction::{Progress, Step};
-use super::{
-    Config, Dialect, Ending, NotBegun, NotReady, ProtocolError, Stage, Transaction,
-    TransactionResult,
-};
+use super::{Config, Ending, Event, NotBegun, NotReady, ProtocolError, Stage, Transaction};
 use crate::envelope::Body;
 use crate::extension::Extensions;
 use crate::reply::{Reply, ReplyCode};
 use crate::reply_parser::ReplyParser;
 
-/// What the driver is told. Events come in the order of what caused them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The session is open, with these extensions; none after HELO. Raised again after STARTTLS,
-    /// when only the second list counts (RFC 3207 §4.2).
-    Ready(Extensions),
-    /// The server waits for the TLS handshake: do it, then call [`Session::tls_established`].
-    StartTls,
-    /// The server refused to open the session ([`Stage::Greeting`], [`Stage::Hello`]), which can
-    /// only quit now, or to start TLS ([`Stage::StartTls`]), which leaves it ready and in plain.
-    Refused {
-        /// What was refused.
-        stage: Stage,
-        /// The server's words.
-        reply: Reply,
-    },
-    /// The server waits for content: write it, then call [`Session::content_sent`], or
-    /// [`Session::abandon`] if it must not be completed.
-    SendContent,
-    /// The transaction is over, however it ended. Each [`Session::begin`] that succeeded yields
-    /// this exactly once, before any [`Event::Closed`].
-    TransactionDone(TransactionResult),
-    /// The session is over: close the connection. The last event.
-    Closed {
-        /// How far it had come.
-        stage: Stage,
-        /// Why it is over.
-        ending: Ending,
-    },
-}
-
-/// How the session introduces itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Ehlo,
-    Helo,
-    Lhlo,
-}
-
-impl Verb {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ehlo => "EHLO",
-            Self::Helo => "HELO",
-            Self::Lhlo => "LHLO",
-        }
-    }
-}
+/// Lines kept of a reply other than to EHLO.
+const REPLY_LINES: usize = 8;
+/// Octets kept of each of these lines (RFC 5321 §4.5.3.1.5: 512, with code and CR LF).
+const REPLY_LINE: usize = 512;
 
 #[derive(Debug)]
 enum State {
@@ -105,8 +61,7 @@ impl Session {
     /// connection is in TLS from the start.
     #[must_use]
     pub fn new(config: Config, tls: bool, now: Instant) -> Self {
-        let deadline = config.timeouts.at(Stage::Greeting).map(|wait| now + wait);
-        Self {
+        let mut session = Self {
             config,
             state: State::Greeting,
             extensions: Extensions::default(),
@@ -116,8 +71,10 @@ impl Session {
             input: BytesMut::new(),
             output: BytesMut::new(),
             events: VecDeque::new(),
-            deadline,
-        }
+            deadline: None,
+        };
+        session.wait_for_server(now);
+        session
     }
 
     /// Takes bytes from the server.
@@ -307,14 +264,20 @@ impl Session {
     fn wait_for_server(&mut self, now: Instant) {
         self.deadline = match self.state {
             State::Refused { .. } | State::Closed => None,
-            _ => self.config.timeouts.at(self.stage()).map(|wait| now + wait),
+            _ => {
+                let wait = self.config.timeouts.at(self.stage());
+                wait.and_then(|wait| now.checked_add(wait))
+            }
         };
     }
 
     fn reply(&mut self, reply: Reply, now: Instant) {
+        if let State::Hello(verb) = self.state {
+            return self.answer_hello(verb, reply, now);
+        }
+        let reply = shortened(reply);
         match self.state {
             State::Greeting => self.answer_greeting(reply, now),
-            State::Hello(verb) => self.answer_hello(verb, reply, now),
             State::StartTls => self.answer_start_tls(reply, now),
             State::Transaction(_) => self.answer_transaction(reply, now),
             State::Quit => self.end(Ending::Quit),
@@ -325,76 +288,7 @@ impl Session {
                     self.end(Ending::Protocol(ProtocolError::Unsolicited(reply)));
                 }
             }
-            State::Tls | State::Closed => {}
-        }
-    }
-
-    fn answer_greeting(&mut self, reply: Reply, now: Instant) {
-        if reply.code.is_positive_completion() {
-            self.open(now);
-        } else {
-            self.refuse_opening(Stage::Greeting, reply, now);
-        }
-    }
-
-    fn open(&mut self, now: Instant) {
-        self.say_hello(
-            match self.config.dialect {
-                Dialect::Smtp => Verb::Ehlo,
-                Dialect::Lmtp => Verb::Lhlo,
-            },
-            now,
-        );
-    }
-
-    fn say_hello(&mut self, verb: Verb, now: Instant) {
-        let line = format!("{} {}\r\n", verb.as_str(), self.config.hello_name);
-        self.output.extend_from_slice(line.as_bytes());
-        self.enter(State::Hello(verb), now);
-    }
-
-    /// A server that does not know EHLO is asked again with HELO (RFC 5321 §3.2).
-    fn answer_hello(&mut self, verb: Verb, reply: Reply, now: Instant) {
-        if reply.code.is_positive_completion() {
-            if verb != Verb::Helo {
-                self.extensions = Extensions::from_reply(&reply);
-            }
-            self.enter(State::Ready, now);
-            self.events.push_back(Event::Ready(self.extensions.clone()));
-        } else if verb == Verb::Ehlo && reply.code.is_permanent() {
-            self.say_hello(Verb::Helo, now);
-        } else {
-            self.refuse_opening(Stage::Hello, reply, now);
-        }
-    }
-
-    /// The session cannot be opened; a 421 also ends it.
-    fn refuse_opening(&mut self, stage: Stage, reply: Reply, now: Instant) {
-        if reply.code.is_intermediate() {
-            return self.end(Ending::Protocol(ProtocolError::Unexpected(reply)));
-        }
-        self.enter(State::Refused { stage }, now);
-        self.refused(stage, reply);
-    }
-
-    fn answer_start_tls(&mut self, reply: Reply, now: Instant) {
-        if reply.code == ReplyCode::READY {
-            self.enter(State::Tls, now);
-            self.events.push_back(Event::StartTls);
-        } else if reply.code.is_transient() || reply.code.is_permanent() {
-            self.enter(State::Ready, now);
-            self.refused(Stage::StartTls, reply);
-        } else {
-            self.end(Ending::Protocol(ProtocolError::Unexpected(reply)));
-        }
-    }
-
-    fn refused(&mut self, stage: Stage, reply: Reply) {
-        let is_last = reply.code == ReplyCode::UNAVAILABLE;
-        let ending = is_last.then(|| Ending::ByServer(reply.clone()));
-        self.events.push_back(Event::Refused { stage, reply });
-        if let Some(ending) = ending {
-            self.end(ending);
+            State::Hello(_) | State::Tls | State::Closed => {}
         }
     }
 
@@ -417,6 +311,7 @@ impl Session {
             }
             Ok(Step::Done) => {
                 self.needs_reset = !progress.was_ended_by_dot();
+                // Everyone is decided: the ending is nobody's.
                 self.finish_transaction(stage, &Ending::Abandoned);
                 self.enter(State::Ready, now);
             }
@@ -445,4 +340,14 @@ impl Session {
         self.output.clear();
         self.events.push_back(Event::Closed { stage, ending });
     }
+}
+
+/// What is kept of a reply, for it is kept for each recipient: at most [`REPLY_LINES`] lines and
+/// [`REPLY_LINE`] octets of each.
+fn shortened(mut reply: Reply) -> Reply {
+    reply.lines.truncate(REPLY_LINES);
+    for line in &mut reply.lines {
+        line.truncate(line.floor_char_boundary(REPLY_LINE));
+    }
+    reply
 }

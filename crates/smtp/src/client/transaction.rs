@@ -38,12 +38,12 @@ pub struct Transaction<'a> {
 impl Transaction<'_> {
     /// All commands up to DATA, with the parameters that the server offers (RFC 1870 §6,
     /// RFC 6152 §3).
-    fn commands(&self, reset: bool, extensions: &Extensions) -> String {
-        let mut lines = String::with_capacity(128 + 64 * self.recipients.len());
+    fn commands(&self, reset: bool, extensions: &Extensions) -> BytesMut {
+        let mut lines = BytesMut::with_capacity(128 + 64 * self.recipients.len());
         if reset {
-            lines.push_str("RSET\r\n");
+            lines.extend_from_slice(b"RSET\r\n");
         }
-        // Writing to a String cannot fail.
+        // Writing to a buffer that grows cannot fail.
         let _ = write!(lines, "MAIL FROM:{}", self.reverse_path);
         if extensions.size() {
             let _ = write!(lines, " SIZE={}", self.size);
@@ -51,11 +51,11 @@ impl Transaction<'_> {
         if self.body == Body::EightBitMime && extensions.eight_bit_mime() {
             let _ = write!(lines, " BODY={}", self.body);
         }
-        lines.push_str("\r\n");
+        lines.extend_from_slice(b"\r\n");
         for mailbox in self.recipients {
             let _ = write!(lines, "RCPT TO:<{mailbox}>\r\n");
         }
-        lines.push_str("DATA\r\n");
+        lines.extend_from_slice(b"DATA\r\n");
         lines
     }
 }
@@ -137,7 +137,7 @@ impl Progress {
                 .chain((0..recipients).map(Command::Rcpt))
                 .chain([Command::Data])
                 .collect(),
-            lines: transaction.commands(reset, extensions).as_bytes().into(),
+            lines: transaction.commands(reset, extensions),
             outstanding: VecDeque::new(),
             recipients: std::iter::repeat_with(|| Standing::Open)
                 .take(recipients)
