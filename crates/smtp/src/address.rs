@@ -156,8 +156,10 @@ impl Mailbox {
     /// # Errors
     /// Any [`AddressError`] but [`AddressError::MissingBrackets`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let end = end_of_local_part(text);
-        let (local_part, rest) = text.split_at(end);
+        if !text.is_ascii() {
+            return Err(AddressError::NotAscii);
+        }
+        let (local_part, rest) = text.split_at(end_of_local_part(text));
         let local_part = LocalPart::parse(local_part)?;
         let domain = rest
             .strip_prefix('@')

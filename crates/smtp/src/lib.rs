@@ -6,6 +6,16 @@
 //!
 //! Invariant: no async runtime, no sockets, no DNS and no clock in this crate.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
+)]
+
 mod address;
 mod domain;
 mod envelope;
@@ -18,6 +28,7 @@ mod status;
 mod text;
 
 pub mod client;
+pub mod server;
 
 pub use address::{AddressError, LocalPart, Mailbox};
 pub use domain::{Domain, MailDomain};
