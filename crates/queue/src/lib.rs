@@ -1,1 +1,58 @@
-//! The shared queue in Postgres: the only owner of queue SQL
+//! The shared queue in Postgres: the only owner of queue SQL.
+//!
+//! A message is split into *units*, its recipients by routing domain. A unit is *leased* to one
+//! *incarnation* (a running relay), attempted, and *completed*. `250` follows the COMMIT of
+//! [`Enqueuer::enqueue`]; healthy mail costs that commit and the one of [`Completer::complete`],
+//! and is never read back.
+//!
+//! - produce: [`Enqueuer`], [`NewMessage`]
+//! - attempt: [`Claimer`], [`LeasedUnit`], [`Completion`], [`Completer`]
+//! - stay alive, and find out who doesn't: [`Heart`], [`Progress`], [`Queue::reclaim`]
+//! - dead destinations: [`Queue::suspend`], [`Queue::suspensions`], [`Claimer::expire`]
+//! - operate: [`Filter`], [`Queue::list`], [`Queue::cancel`], [`Queue::balances`]
+//!
+//! Invariant: no transaction is open across network I/O other than to Postgres itself.
+
+mod admin;
+mod claim;
+mod complete;
+mod completion;
+mod content;
+mod database;
+mod destination;
+mod enqueue;
+mod error;
+mod heart;
+mod ids;
+mod incarnation;
+mod jobs;
+mod journal;
+mod lease;
+mod ledger;
+mod liveness;
+mod message;
+mod migrate;
+mod trace;
+
+pub use admin::{
+    AttemptRecord, Filter, MessageDetail, QueueCount, QueuedUnit, Steered, UnitPosition, UnitState,
+};
+pub use claim::{ClaimLimits, Claimer, Expired, SUSPECT_TAKEOVERS};
+pub use complete::{CompleteConfig, CompleteError, Completer};
+pub use completion::{Completed, Completion, Rest, Settlement};
+pub use content::Content;
+pub use database::{ConnectError, DatabaseConfig, Queue};
+pub use destination::Suspension;
+pub use enqueue::{EnqueueConfig, EnqueueStatistics, Enqueued, Enqueuer};
+pub use error::{Cause, EnqueueError, QueueError};
+pub use heart::{Heart, HeartConfig, Progress};
+pub use ids::{DestinationKey, IncarnationId, QueueId, QueueIdError, Shard, Tenant, UnitId};
+pub use incarnation::{Reclaimed, Registration};
+pub use jobs::Retention;
+pub use journal::{JournalEntry, JournalOutcome};
+pub use lease::{Lease, LeasedRecipient, LeasedUnit};
+pub use ledger::Balance;
+pub use liveness::{Observer, ObserverConfig};
+pub use message::{NewMessage, Origin, Service};
+pub use migrate::{MigrationError, migrate};
+pub use trace::{TraceParent, TraceParentError};
