@@ -29,12 +29,11 @@ enum State {
     Tls,
     Ready,
     Transaction(Progress),
-    /// The opening was refused.
-    Refused {
-        stage: Stage,
-    },
+    /// The opening was refused, at this stage.
+    Refused(Stage),
     Quit,
-    Closed,
+    /// Over, since this stage.
+    Closed(Stage),
 }
 
 /// A session with one server: any number of transactions, one after another.
@@ -152,10 +151,10 @@ impl Session {
     /// Whether the session is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed(_))
     }
 
-    /// How far the session has come.
+    /// How far the session has come, or had come when it ended.
     #[must_use]
     pub fn stage(&self) -> Stage {
         match &self.state {
@@ -165,8 +164,8 @@ impl Session {
             State::Tls => Stage::Tls,
             State::Ready => Stage::Ready,
             State::Transaction(progress) => progress.stage(),
-            State::Refused { stage } => *stage,
-            State::Quit | State::Closed => Stage::Quit,
+            State::Quit => Stage::Quit,
+            State::Refused(stage) | State::Closed(stage) => *stage,
         }
     }
 
@@ -242,17 +241,17 @@ impl Session {
     /// abandoned. Leads to [`Event::Closed`].
     pub fn quit(&mut self, now: Instant) {
         match self.state {
-            State::Ready | State::Refused { .. } => {
+            State::Ready | State::Refused(_) => {
                 self.output.extend_from_slice(b"QUIT\r\n");
                 self.enter(State::Quit, now);
             }
-            State::Quit | State::Closed => {}
+            State::Quit | State::Closed(_) => {}
             _ => self.abandon(),
         }
     }
 
     fn is_listening(&self) -> bool {
-        !matches!(self.state, State::Tls | State::Closed)
+        !matches!(self.state, State::Tls | State::Closed(_))
     }
 
     fn enter(&mut self, state: State, now: Instant) {
@@ -263,7 +262,7 @@ impl Session {
     /// Gives the server its time for what it owes now.
     fn wait_for_server(&mut self, now: Instant) {
         self.deadline = match self.state {
-            State::Refused { .. } | State::Closed => None,
+            State::Refused(_) | State::Closed(_) => None,
             _ => {
                 let wait = self.config.timeouts.at(self.stage());
                 wait.and_then(|wait| now.checked_add(wait))
@@ -281,14 +280,14 @@ impl Session {
             State::StartTls => self.answer_start_tls(reply, now),
             State::Transaction(_) => self.answer_transaction(reply, now),
             State::Quit => self.end(Ending::Quit),
-            State::Ready | State::Refused { .. } => {
+            State::Ready | State::Refused(_) => {
                 if reply.code == ReplyCode::UNAVAILABLE {
                     self.end(Ending::ByServer(reply));
                 } else {
                     self.end(Ending::Protocol(ProtocolError::Unsolicited(reply)));
                 }
             }
-            State::Hello(_) | State::Tls | State::Closed => {}
+            State::Hello(_) | State::Tls | State::Closed(_) => {}
         }
     }
 
@@ -335,7 +334,7 @@ impl Session {
             return;
         }
         self.finish_transaction(stage, &ending);
-        self.state = State::Closed;
+        self.state = State::Closed(stage);
         self.deadline = None;
         self.output.clear();
         self.events.push_back(Event::Closed { stage, ending });

@@ -70,7 +70,7 @@ impl Session {
         if reply.code.is_intermediate() {
             return self.end(Ending::Protocol(ProtocolError::Unexpected(reply)));
         }
-        self.enter(State::Refused { stage }, now);
+        self.enter(State::Refused(stage), now);
         self.refused(stage, reply);
     }
 
