@@ -17,6 +17,7 @@
 )]
 
 mod address;
+mod dialect;
 mod domain;
 mod envelope;
 mod extension;
@@ -31,6 +32,7 @@ pub mod client;
 pub mod server;
 
 pub use address::{AddressError, LocalPart, Mailbox};
+pub use dialect::Dialect;
 pub use domain::{Domain, MailDomain};
 pub use envelope::{Body, Envelope, MailParameters, RcptParameters, Recipient};
 pub use extension::{Extension, Extensions, Mechanism};

@@ -3,16 +3,8 @@
 use std::time::Duration;
 
 use super::Stage;
+use crate::dialect::Dialect;
 use crate::domain::MailDomain;
-
-/// Which of the two protocols the server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// SMTP: one reply to the final dot (RFC 5321).
-    Smtp,
-    /// LMTP: `LHLO`, and after the final dot one reply per accepted recipient (RFC 2033).
-    Lmtp,
-}
 
 /// The settings of a client session.
 #[derive(Clone, Debug)]

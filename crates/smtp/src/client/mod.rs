@@ -30,7 +30,8 @@ mod result;
 mod session;
 mod transaction;
 
-pub use config::{Config, Dialect, Timeouts};
+pub use crate::dialect::Dialect;
+pub use config::{Config, Timeouts};
 pub use event::Event;
 pub use result::{
     Ending, NotBegun, NotReady, ProtocolError, RecipientResult, Stage, TransactionResult,

@@ -18,7 +18,8 @@ mod parameters;
 mod replies;
 mod session;
 
+pub use crate::dialect::Dialect;
 pub use auth::Credentials;
-pub use config::{AuthOffer, Config, Dialect, Timeouts};
+pub use config::{AuthOffer, Config, Timeouts};
 pub use event::{Event, Hello, HelloVerb, Mail};
 pub use session::Session;
