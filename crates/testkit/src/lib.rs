@@ -1,1 +1,18 @@
-//! Test parts that are real: Postgres, an SMTP sink, a DNS zone, a fleet
+//! Test parts that are real: databases on a real Postgres, far ends on real sockets, processes.
+//!
+//! Whatever can't be set up makes the test panic and says why; so nothing in here returns an error.
+//!
+//! Invariant: none of our own services is known here, so that each of them can test with this.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed"
+)]
+
+mod database;
+mod processes;
+mod wait;
+
+pub use database::{TestDatabase, TestPostgres, database, postgres};
+pub use wait::{DEADLINE, wait_until, wait_until_within};
