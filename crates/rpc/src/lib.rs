@@ -1,1 +1,24 @@
-//! gRPC between the services: generated code, channels, credentials and the hand-off stream
+//! gRPC between the services: channels, servers and the hand-off stream, all in domain types.
+//!
+//! Clients balance over all instances of a service, reconnect by themselves, and have a deadline
+//! on every call. Servers demand mTLS or a token off loopback, and bound what they take in.
+//!
+//! Invariant: no generated type and no prost type is public.
+
+mod channel;
+mod convert;
+mod error;
+mod proto;
+mod server;
+mod token;
+
+pub mod delivery;
+pub mod directory;
+
+pub use channel::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
+pub use error::{ConversionError, RpcError};
+pub use server::{
+    ConfigProblem, GrpcServer, GrpcServerConfig, GrpcServerError, GrpcService, Health, ServerTls,
+    ServiceFailure,
+};
+pub use token::{Token, TokenError};

@@ -1,0 +1,12 @@
+//! Client side: channels that have a deadline, balance and reconnect by themselves.
+
+mod balanced;
+mod config;
+mod connector;
+mod roster;
+
+pub use config::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
+
+pub(crate) use balanced::{Balanced, Wire};
+pub(crate) use connector::Connector;
+pub(crate) use roster::{Address, Roster};

@@ -1,0 +1,197 @@
+//! Asking the directory.
+
+use std::time::Duration;
+
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretString};
+use smtp::Mailbox;
+use tonic::Request;
+
+use super::{Authentication, Login, Lookup};
+use crate::channel::{Balanced, ChannelConfig, ChannelError, Wire};
+use crate::convert;
+use crate::error::{ConversionError, RpcError};
+use crate::proto::directory as proto;
+use crate::proto::directory::directory_client::DirectoryClient as Generated;
+
+const SERVICE: &str = "directory";
+/// How long an answer is remembered, positive or negative: as long as a change may go unseen.
+const MEMORY: Duration = Duration::from_secs(5);
+/// Most answers remembered of each kind.
+const MEMORY_ENTRIES: u64 = 50_000;
+/// Largest answer in octets; real ones have less than 500.
+const MAX_ANSWER: usize = 64 * 1_024;
+
+/// The directory behind its gRPC service. Clones share channel and memory.
+#[derive(Clone)]
+pub struct DirectoryClient {
+    channel: Balanced,
+    lookups: Cache<Mailbox, Lookup>,
+    domains: Cache<String, bool>,
+}
+
+impl DirectoryClient {
+    /// A client that connects when it is first used. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ChannelError`], all of it configuration.
+    pub fn new(config: &ChannelConfig) -> Result<Self, ChannelError> {
+        Ok(Self {
+            channel: Balanced::new(SERVICE, config)?,
+            lookups: Cache::builder()
+                .max_capacity(MEMORY_ENTRIES)
+                .time_to_live(MEMORY)
+                .build(),
+            domains: Cache::builder()
+                .max_capacity(MEMORY_ENTRIES)
+                .time_to_live(MEMORY)
+                .build(),
+        })
+    }
+
+    /// What an address is. The answer may be 5 seconds old.
+    ///
+    /// # Errors
+    /// [`RpcError`]: not known now.
+    pub async fn lookup(&self, mailbox: &Mailbox) -> Result<Lookup, RpcError> {
+        if let Some(known) = self.lookups.get(mailbox).await {
+            return Ok(known);
+        }
+        let request = proto::LookupRequest {
+            address: mailbox.to_string().into_bytes(),
+        };
+        let answer = self
+            .channel
+            .call(|wire| {
+                let request = request.clone();
+                async move { generated(wire).lookup(Request::new(request)).await }
+            })
+            .await?;
+        let lookup = lookup_from(answer.verdict()).map_err(malformed)?;
+        self.lookups.insert(mailbox.clone(), lookup).await;
+        Ok(lookup)
+    }
+
+    /// Whether a domain (in lower case, or an address literal) is ours. The answer may be
+    /// 5 seconds old.
+    ///
+    /// # Errors
+    /// [`RpcError`]: not known now.
+    pub async fn is_local(&self, domain: &str) -> Result<bool, RpcError> {
+        if let Some(known) = self.domains.get(domain).await {
+            return Ok(known);
+        }
+        let answer = self
+            .channel
+            .call(|wire| {
+                let domain = domain.to_owned();
+                let request = Request::new(proto::IsLocalRequest { domain });
+                async move { generated(wire).is_local(request).await }
+            })
+            .await?;
+        self.domains.insert(domain.to_owned(), answer.local).await;
+        Ok(answer.local)
+    }
+
+    /// Whom `<postmaster>` without a domain means (RFC 5321 §4.5.1); none while there is no
+    /// domain.
+    ///
+    /// # Errors
+    /// [`RpcError`]: not known now.
+    pub async fn postmaster(&self) -> Result<Option<Mailbox>, RpcError> {
+        let answer = self
+            .channel
+            .call(|wire| async move {
+                let request = Request::new(proto::PostmasterRequest {});
+                generated(wire).postmaster(request).await
+            })
+            .await?;
+        if answer.address.is_empty() {
+            return Ok(None);
+        }
+        convert::mailbox("address", &answer.address)
+            .map(Some)
+            .map_err(malformed)
+    }
+
+    /// Whether login and password fit.
+    ///
+    /// # Errors
+    /// [`RpcError`]: not known now, which is neither a yes nor a no.
+    pub async fn authenticate(
+        &self,
+        login: &str,
+        password: &SecretString,
+    ) -> Result<Authentication, RpcError> {
+        let answer = self
+            .channel
+            .call(|wire| {
+                let request = Request::new(proto::AuthenticateRequest {
+                    login: login.to_owned(),
+                    password: password.expose_secret().to_owned(),
+                });
+                async move { generated(wire).authenticate(request).await }
+            })
+            .await?;
+        authentication_from(&answer).map_err(malformed)
+    }
+
+    /// Whether an account may put `address` into its MAIL FROM or header From.
+    ///
+    /// # Errors
+    /// [`RpcError`]: not known now.
+    pub async fn may_send_as(
+        &self,
+        account: &Mailbox,
+        address: &Mailbox,
+    ) -> Result<bool, RpcError> {
+        let request = proto::MaySendAsRequest {
+            account: account.to_string().into_bytes(),
+            address: address.to_string().into_bytes(),
+        };
+        let answer = self
+            .channel
+            .call(|wire| {
+                let request = request.clone();
+                async move { generated(wire).may_send_as(Request::new(request)).await }
+            })
+            .await?;
+        Ok(answer.allowed)
+    }
+}
+
+fn generated(wire: Wire) -> Generated<Wire> {
+    Generated::new(wire).max_decoding_message_size(MAX_ANSWER)
+}
+
+fn malformed(problem: ConversionError) -> RpcError {
+    RpcError::Malformed {
+        service: SERVICE,
+        problem,
+    }
+}
+
+fn lookup_from(verdict: proto::lookup_response::Verdict) -> Result<Lookup, ConversionError> {
+    use proto::lookup_response::Verdict;
+    match verdict {
+        Verdict::NotLocal => Ok(Lookup::NotLocal),
+        Verdict::Unknown => Ok(Lookup::Unknown),
+        Verdict::Disabled => Ok(Lookup::Disabled),
+        Verdict::Mailbox => Ok(Lookup::Mailbox),
+        Verdict::Unspecified => Err(ConversionError::Missing("verdict")),
+    }
+}
+
+fn authentication_from(
+    answer: &proto::AuthenticateResponse,
+) -> Result<Authentication, ConversionError> {
+    use proto::authenticate_response::Verdict;
+    match answer.verdict() {
+        Verdict::Accepted => Ok(Authentication::Accepted(Login {
+            account: convert::mailbox("account", &answer.account)?,
+            tenant: answer.tenant,
+        })),
+        Verdict::Rejected => Ok(Authentication::Rejected),
+        Verdict::Unspecified => Err(ConversionError::Missing("verdict")),
+    }
+}
