@@ -25,17 +25,18 @@ pub struct FixUp<'a> {
     pub now: OffsetDateTime,
 }
 
-/// A mended message: the content as it came, less some fields, plus some.
-#[derive(Clone, Debug)]
+/// A mended message, in two parts so that adding fields copies nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
-    added: String,
-    content: Bytes,
-    removed: Vec<Range<usize>>,
+    /// The added fields, each ended by CRLF: to be put before the content.
+    pub prefix: String,
+    /// The content as it came, less the removed fields.
+    pub content: Bytes,
 }
 
 /// Adds Date and Message-ID when they are missing (RFC 6409 §8.2, §8.3) and takes out Bcc,
-/// Resent-Bcc and Return-Path with all their lines. The rest stays octet for octet, and no octet
-/// is copied before [`Fixed::into_content`].
+/// Resent-Bcc and Return-Path with all their lines. The rest stays octet for octet; it is copied
+/// only if something is taken out of its middle.
 #[must_use]
 pub fn fix_up(content: Bytes, fix: &FixUp<'_>) -> Fixed {
     let mut removed = Vec::new();
@@ -47,50 +48,33 @@ pub fn fix_up(content: Bytes, fix: &FixUp<'_>) -> Fixed {
             removed.push(field.range());
         }
     }
-    let mut added = String::new();
+    let mut prefix = String::new();
     // Writing to a String cannot fail.
     if !has_date {
-        let _ = write!(added, "Date: {}\r\n", date_time(fix.now));
+        let _ = write!(prefix, "Date: {}\r\n", date_time(fix.now));
     }
     if !has_message_id {
         let (id, domain) = (fix.queue_id, fix.message_id_domain);
-        let _ = write!(added, "Message-ID: <{id}@{domain}>\r\n");
+        let _ = write!(prefix, "Message-ID: <{id}@{domain}>\r\n");
     }
-    Fixed {
-        added,
-        content,
-        removed,
-    }
+    let content = without(content, &removed);
+    prefix.push_str(joint(&content));
+    Fixed { prefix, content }
 }
 
-impl Fixed {
-    /// The added fields, each ended by CRLF; empty when none were missing.
-    #[must_use]
-    pub fn added(&self) -> &str {
-        &self.added
+/// The content less some ranges of it, which are in order and do not overlap.
+fn without(content: Bytes, removed: &[Range<usize>]) -> Bytes {
+    if removed.is_empty() {
+        return content;
     }
-
-    /// The whole message, with `trace` (whole lines, such as a Received field) in front.
-    #[must_use]
-    pub fn into_content(self, trace: &str) -> Bytes {
-        if trace.is_empty() && self.added.is_empty() && self.removed.is_empty() {
-            return self.content;
-        }
-        let joint = joint(&self.content);
-        let length = trace.len() + self.added.len() + joint.len() + self.content.len();
-        let mut whole = Vec::with_capacity(length);
-        whole.extend_from_slice(trace.as_bytes());
-        whole.extend_from_slice(self.added.as_bytes());
-        whole.extend_from_slice(joint.as_bytes());
-        let mut kept_from = 0;
-        for gap in &self.removed {
-            let kept = self.content.get(kept_from..gap.start);
-            whole.extend_from_slice(kept.unwrap_or_default());
-            kept_from = gap.end;
-        }
-        whole.extend_from_slice(self.content.get(kept_from..).unwrap_or_default());
-        whole.into()
+    let mut kept = Vec::with_capacity(content.len());
+    let mut from = 0;
+    for gap in removed {
+        kept.extend_from_slice(content.get(from..gap.start).unwrap_or_default());
+        from = gap.end;
     }
+    kept.extend_from_slice(content.get(from..).unwrap_or_default());
+    kept.into()
 }
 
 #[cfg(test)]
@@ -112,8 +96,8 @@ mod tests {
     const MESSAGE_ID: &str = "Message-ID: <0193-ab@example.org>\r\n";
 
     fn fixed(content: &'static str) -> String {
-        let content = fix_up(content.into(), &FIX).into_content("");
-        String::from_utf8(content.into()).unwrap()
+        let Fixed { prefix, content } = fix_up(content.into(), &FIX);
+        prefix + std::str::from_utf8(&content).unwrap()
     }
 
     #[test]
@@ -150,14 +134,9 @@ mod tests {
     #[test]
     fn a_complete_message_is_not_copied() {
         let content = Bytes::from_static(b"Date: x\r\nMessage-ID: y\r\n\r\nbody");
-        let fixed = fix_up(content.clone(), &FIX).into_content("");
-        assert_eq!(fixed.as_ptr(), content.as_ptr());
-    }
-
-    #[test]
-    fn the_trace_stands_first() {
-        let fixed = fix_up("From: a@b\r\n\r\n".into(), &FIX).into_content("Received: x\r\n");
-        assert!(fixed.starts_with(format!("Received: x\r\n{DATE}").as_bytes()));
+        let fixed = fix_up(content.clone(), &FIX);
+        assert_eq!(fixed.content.as_ptr(), content.as_ptr());
+        assert_eq!(fixed.prefix, "");
     }
 
     /// Lines that look like mail: fields to keep, fields to remove, folds, garbage.
@@ -185,14 +164,13 @@ mod tests {
                 .collect();
             expected.extend_from_slice(&content[header_length..]);
 
-            let whole = fix_up(content.into(), &FIX).into_content("");
-            prop_assert!(whole.ends_with(&expected));
-            let added = &whole[..whole.len() - expected.len()];
-            for line in added.split_inclusive(|byte| *byte == b'\n') {
-                let is_ours = line.starts_with(b"Date: Mon, 23")
-                    || line.starts_with(b"Message-ID: <0193")
-                    || line == b"\r\n";
-                prop_assert!(is_ours, "{:?}", String::from_utf8_lossy(line));
+            let fixed = fix_up(content.into(), &FIX);
+            prop_assert_eq!(fixed.content, expected);
+            for line in fixed.prefix.split_inclusive('\n') {
+                let is_ours = line.starts_with("Date: Mon, 23")
+                    || line.starts_with("Message-ID: <0193")
+                    || line == "\r\n";
+                prop_assert!(is_ours, "{line:?}");
             }
         }
     }
