@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Addresses that share their limits: one IPv4 address, or one IPv6 network of 64 bits, which is
 /// the least that a single host is given (RFC 6177 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AddressGroup(IpAddr);
+pub struct AddressGroup(IpAddr);
 
 impl AddressGroup {
     /// The group of an address. An IPv4 address that a dual-stack socket shows as IPv6 is taken
     /// for what it is.
-    pub(crate) fn of(address: IpAddr) -> Self {
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => {
                 let network = u128::from(v6) & !u128::from(u64::MAX);

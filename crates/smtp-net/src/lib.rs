@@ -22,6 +22,7 @@ mod tls;
 mod transport;
 mod wire;
 
+pub use address_group::AddressGroup;
 pub use budget::{Budget, OverBudget, Reservation};
 pub use certificate::{ReloadingTls, TlsFiles, TlsFilesError, WATCH_INTERVAL};
 pub use client::{
