@@ -41,7 +41,7 @@ impl DatabaseConfig {
 pub enum ConnectError {
     /// The URL cannot be read. It is not quoted: it may bear a password.
     #[error("the database url is not of the form postgres://user:password@host:port/database")]
-    Url(#[source] sqlx::Error),
+    Url,
     /// Nobody answers, or the answer is a refusal.
     #[error("the directory database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
@@ -51,8 +51,15 @@ pub enum ConnectError {
 }
 
 pub(crate) fn parse_url(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let is_postgres = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
+    if !is_postgres {
+        return Err(ConnectError::Url);
+    }
+    // What is wrong with it may quote the password: not told.
     Ok(PgConnectOptions::from_str(url)
-        .map_err(ConnectError::Url)?
+        .map_err(|_quoting| ConnectError::Url)?
         .application_name("chasqui-directory"))
 }
 

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_ends_at_nothing_and_starts_at_the_first_delimiter() {
+    fn a_tag_starts_at_the_first_delimiter_and_holds_anything() {
         let candidates = |address: &str| {
             let names = AccountName::candidates(&Mailbox::parse(address).unwrap());
             names.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -202,7 +202,10 @@ mod tests {
             candidates("Alice+A+b@example.org"),
             ["alice+a+b@example.org", "alice@example.org"]
         );
-        assert_eq!(candidates("alice+../x@example.org"), ["alice@example.org"]);
+        assert_eq!(
+            candidates("\"alice+../x\"@example.org"),
+            ["alice@example.org"]
+        );
         assert_eq!(candidates("+x@example.org"), Vec::<String>::new());
         assert_eq!(candidates("\"../alice\"@example.org"), Vec::<String>::new());
         assert_eq!(candidates("alice@[192.0.2.1]"), Vec::<String>::new());
