@@ -3,6 +3,8 @@
 mod answering;
 mod commands;
 mod receiving;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

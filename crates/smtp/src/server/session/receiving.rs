@@ -1,6 +1,6 @@
 //! Content on its way in: decoded in place, handed out in pieces, or discarded to its end.
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BytesMut};
 
 use super::{Phase, Question, Session, Transaction};
 use crate::reply::Reply;
@@ -9,7 +9,10 @@ use crate::server::{Config, Event};
 
 /// Content is gathered up to so many octets before it is handed out, so that a client that sends
 /// octet by octet does not cost an allocation for each.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
+
+/// Up to so many octets are rather copied than kept in a large buffer.
+const SMALL: usize = 2 * 1024;
 
 /// The state of the content that comes in.
 #[derive(Debug)]
@@ -83,6 +86,14 @@ impl Session {
         self.input.advance(behind - length);
     }
 
+    /// What is left of the input shares its buffer with the content. If it is little, it moves
+    /// into one of its own, lest a few octets keep the whole content in memory.
+    fn detach_input(&mut self) {
+        if self.input.len() < SMALL {
+            self.input = BytesMut::from(self.input.as_ref());
+        }
+    }
+
     /// The final dot came.
     fn end_content(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Command);
@@ -90,6 +101,7 @@ impl Session {
         let (Phase::Content(receiving), Transaction::Open(envelope)) = (phase, transaction) else {
             return;
         };
+        self.detach_input();
         let replies = self.replies_to_content(&envelope);
         match receiving.rejection {
             Some(rejection) => self.answer_content(&vec![rejection; replies]),
