@@ -147,3 +147,108 @@ fn check_line_ends(parts: &[Bytes]) -> Result<(), ContentError> {
         Err(ContentError::BareCr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder(parts: &[&[u8]]) -> Result<Encoder, ContentError> {
+        Encoder::new(parts.iter().map(|part| Bytes::copy_from_slice(part)))
+    }
+
+    fn encoded(parts: &[&[u8]]) -> Vec<u8> {
+        encoder(parts).unwrap().flatten().collect()
+    }
+
+    #[test]
+    fn dots_at_the_start_of_a_line_are_doubled() {
+        for (content, expected) in [
+            (b"".as_slice(), b"".as_slice()),
+            (b".", b"..\r\n"),
+            (b".\r\n", b"..\r\n"),
+            (b"..\r\n", b"...\r\n"),
+            (b"a.\r\n.b\r\n", b"a.\r\n..b\r\n"),
+            (b"a\r\n.\r\n.\r\nb", b"a\r\n..\r\n..\r\nb\r\n"),
+            (b"\r\n.", b"\r\n..\r\n"),
+        ] {
+            assert_eq!(encoded(&[content]), expected);
+            // However the content is divided.
+            for cut in 0..content.len() {
+                let (head, tail) = content.split_at(cut);
+                assert_eq!(
+                    encoded(&[head, b"", tail]),
+                    expected,
+                    "{content:?} at {cut}"
+                );
+            }
+            let octets: Vec<&[u8]> = content.chunks(1).collect();
+            assert_eq!(encoded(&octets), expected);
+        }
+    }
+
+    #[test]
+    fn bare_cr_and_lf_are_refused_wherever_they_are() {
+        for (content, expected) in [
+            (b"\n".as_slice(), ContentError::BareLf),
+            (b"a\n.\r\n", ContentError::BareLf),
+            (b"a\r\n\n", ContentError::BareLf),
+            (b"\r", ContentError::BareCr),
+            (b"a\r.\r\n", ContentError::BareCr),
+            (b"a\r\r\n", ContentError::BareCr),
+            (b"a\r\n\r", ContentError::BareCr),
+            (b"a\n\r", ContentError::BareLf),
+        ] {
+            for cut in 0..content.len() {
+                let (head, tail) = content.split_at(cut);
+                let error = encoder(&[head, tail]).unwrap_err();
+                assert_eq!(error, expected, "{content:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn size_counts_neither_stuffed_dots_nor_the_final_one() {
+        assert_eq!(encoder(&[b""]).unwrap().size(), 0);
+        assert_eq!(encoder(&[b"a: b\r\n", b"\r\n.\r\n"]).unwrap().size(), 11);
+        assert_eq!(encoder(&[b"a: b\r\n", b"\r\nc"]).unwrap().size(), 11);
+    }
+
+    #[test]
+    fn chunks_are_slices_of_the_content() {
+        let prefix = Bytes::from_static(b"Received: x\r\n");
+        let content = Bytes::from(b"twelve bytes\r\n".repeat(1_000));
+        let chunks: Vec<Bytes> = Encoder::new([prefix.clone(), content.clone()])
+            .unwrap()
+            .collect();
+        let addresses: Vec<_> = chunks
+            .iter()
+            .map(|chunk| (chunk.as_ptr(), chunk.len()))
+            .collect();
+        assert_eq!(
+            addresses,
+            [
+                (prefix.as_ptr(), prefix.len()),
+                (content.as_ptr(), content.len())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dot_far_from_others_costs_no_copy() {
+        let lines = b"twelve bytes\r\n".repeat(1_000);
+        let content = Bytes::from([lines.as_slice(), b".\r\n", &lines].concat());
+        let chunks: Vec<Bytes> = Encoder::new([content.clone()]).unwrap().collect();
+        assert_eq!(chunks.len(), 2);
+        let owned = content.as_ptr_range();
+        assert!(chunks.iter().all(|chunk| owned.contains(&chunk.as_ptr())));
+        assert_eq!(chunks.concat().len(), content.len() + 1);
+    }
+
+    #[test]
+    fn crowded_dots_are_gathered() {
+        let content = b".\r\n".repeat(100_000);
+        let chunks: Vec<Bytes> = encoder(&[&content]).unwrap().collect();
+        assert!(chunks.len() < 50, "{} chunks", chunks.len());
+        assert_eq!(chunks.concat(), b"..\r\n".repeat(100_000));
+    }
+}
