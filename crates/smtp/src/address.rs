@@ -217,3 +217,75 @@ impl FromStr for Mailbox {
         Self::parse(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wire(text: &str) -> Result<String, AddressError> {
+        Mailbox::parse(text).map(|mailbox| mailbox.to_string())
+    }
+
+    #[test]
+    fn quotes_are_no_part_of_the_name() {
+        assert_eq!(Mailbox::parse("\"abc\"@x.org"), Mailbox::parse("abc@x.org"));
+        assert_eq!(wire("\"abc\"@X.org"), Ok("abc@x.org".to_owned()));
+        let quoted = Mailbox::parse(r#""a \"b\\ @c"@x.org"#).unwrap();
+        assert_eq!(quoted.local_part().as_str(), r#"a "b\ @c"#);
+        assert_eq!(quoted.to_string(), r#""a \"b\\ @c"@x.org"#);
+        assert_eq!(wire(r#""\a..b"@x.org"#), Ok(r#""a..b"@x.org"#.to_owned()));
+        assert_eq!(wire(r#"""@x.org"#), Ok(r#"""@x.org"#.to_owned()));
+    }
+
+    #[test]
+    fn the_local_part_keeps_its_case() {
+        assert_ne!(Mailbox::parse("A@x.org"), Mailbox::parse("a@x.org"));
+    }
+
+    #[test]
+    fn malformed_addresses_are_refused() {
+        for (text, error) in [
+            ("", AddressError::Empty),
+            ("@x.org", AddressError::Empty),
+            ("a", AddressError::MissingDomain),
+            ("a@", AddressError::MissingDomain),
+            ("a@b@c", AddressError::InvalidDomain),
+            ("a b@x.org", AddressError::InvalidLocalPart),
+            (".a@x.org", AddressError::InvalidLocalPart),
+            ("a..b@x.org", AddressError::InvalidLocalPart),
+            ("a\r\nb@x.org", AddressError::InvalidLocalPart),
+            ("\"a\0b\"@x.org", AddressError::InvalidLocalPart),
+            ("\"a\tb\"@x.org", AddressError::InvalidLocalPart),
+            ("\"a\"b@x.org", AddressError::InvalidLocalPart),
+            ("\"a\\\"@x.org", AddressError::InvalidLocalPart),
+            ("é@x.org", AddressError::NotAscii),
+            ("a@é.org", AddressError::NotAscii),
+        ] {
+            assert_eq!(wire(text), Err(error), "{text:?}");
+        }
+        assert!(wire(&format!("{}@x.org", "a".repeat(64))).is_ok());
+        assert_eq!(
+            wire(&format!("{}@x.org", "a".repeat(65))),
+            Err(AddressError::LocalPartTooLong)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_displayed_is_parsed_to_the_same(local_part in "[ -~]{0,20}") {
+            let quoted = local_part.replace('\\', "\\\\").replace('"', "\\\"");
+            let mailbox = Mailbox::parse(&format!("\"{quoted}\"@x.org")).unwrap();
+            prop_assert_eq!(mailbox.local_part().as_str(), &local_part);
+            prop_assert_eq!(Mailbox::parse(&mailbox.to_string()).unwrap(), mailbox);
+        }
+
+        #[test]
+        fn anything_at_all_is_parsed_or_refused(text in "\\PC{0,40}|[a\"\\\\@.<> \\r\\n\\x00]{0,12}") {
+            if let Ok(mailbox) = Mailbox::parse(&text) {
+                prop_assert!(mailbox.to_string().bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            }
+        }
+    }
+}

@@ -152,3 +152,69 @@ impl From<Domain> for MailDomain {
         Self::Name(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_in_lower_case() {
+        let name = Domain::parse("Mail.EXAMPLE.org").unwrap();
+        assert_eq!(name.as_str(), "mail.example.org");
+        assert!(Domain::parse("xn--bcher-kva.example").is_ok());
+        assert!(Domain::parse("_dmarc.example.org").is_ok());
+        assert!(Domain::parse("localhost").is_ok());
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for name in [
+            "", ".", "a.", ".a", "a..b", "-a.b", "a-.b", "a b", "ü.de", "a\0b", "a/b",
+        ] {
+            assert_eq!(
+                Domain::parse(name),
+                Err(AddressError::InvalidDomain),
+                "{name}"
+            );
+        }
+        assert!(Domain::parse(&"a".repeat(63)).is_ok());
+        assert!(Domain::parse(&"a".repeat(64)).is_err());
+        assert_eq!(
+            Domain::parse(&"a.".repeat(128)),
+            Err(AddressError::DomainTooLong)
+        );
+    }
+
+    #[test]
+    fn literals_are_addresses() {
+        for (text, wire) in [
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[ipv6:2001:DB8:0::1]", "[IPv6:2001:db8::1]"),
+        ] {
+            let literal = MailDomain::parse(text).unwrap();
+            assert_eq!(literal.to_string(), wire);
+            assert_eq!(MailDomain::parse(wire).unwrap(), literal);
+            assert_eq!(literal.routing_domain(), wire);
+            assert!(literal.name().is_none());
+        }
+    }
+
+    #[test]
+    fn malformed_and_general_literals_are_refused() {
+        for text in [
+            "[]",
+            "[1.2.3]",
+            "[1.2.3.4",
+            "[::1]",
+            "[IPv6:1.2.3.4]",
+            "[X-tag:y]",
+            "[é]",
+        ] {
+            assert_eq!(
+                MailDomain::parse(text),
+                Err(AddressError::InvalidLiteral),
+                "{text}"
+            );
+        }
+    }
+}

@@ -184,3 +184,48 @@ impl FromIterator<Extension> for Extensions {
         Self(extensions.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_read_from_the_reply_to_ehlo() {
+        let reply = Reply::new(250, None, "mx.example.org SIZE")
+            .with_line("size 1000")
+            .with_line("8BITMIME")
+            .with_line("AUTH GSSAPI plain")
+            .with_line("XCLIENT NAME");
+        let extensions = Extensions::from_reply(&reply);
+        assert!(extensions.size() && extensions.eight_bit_mime() && extensions.auth());
+        assert_eq!(extensions.max_message_size(), Some(1_000));
+        assert!(extensions.mechanism(Mechanism::Plain));
+        assert!(!extensions.mechanism(Mechanism::Login));
+        assert!(!extensions.start_tls() && !extensions.pipelining());
+        assert_eq!(extensions.iter().count(), 4);
+    }
+
+    #[test]
+    fn oddities_of_servers_are_understood() {
+        assert_eq!(Extension::parse("SIZE 0"), Extension::Size(None));
+        assert_eq!(Extension::parse("SIZE"), Extension::Size(None));
+        assert_eq!(
+            Extension::parse("AUTH=LOGIN PLAIN "),
+            Extension::Auth(vec![Mechanism::Login, Mechanism::Plain])
+        );
+    }
+
+    #[test]
+    fn what_is_displayed_is_parsed_to_the_same() {
+        for line in [
+            "STARTTLS",
+            "AUTH PLAIN LOGIN",
+            "PIPELINING",
+            "SIZE 5",
+            "HELP",
+            "DSN",
+        ] {
+            assert_eq!(Extension::parse(line).to_string(), line);
+        }
+    }
+}

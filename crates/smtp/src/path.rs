@@ -172,3 +172,53 @@ fn strip_source_route(text: &str) -> Result<&str, AddressError> {
     }
     Ok(mailbox)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_null_path_is_empty() {
+        assert_eq!(ReversePath::parse_path("<>"), Ok(ReversePath::Null));
+        assert_eq!(ReversePath::from_address(""), Ok(ReversePath::Null));
+        assert_eq!(ReversePath::Null.to_string(), "<>");
+        assert_eq!(ReversePath::Null.as_address(), "");
+        assert_eq!(ForwardPath::parse_path("<>"), Err(AddressError::Empty));
+    }
+
+    #[test]
+    fn the_bare_postmaster_is_a_recipient_only() {
+        let path = ForwardPath::parse_path("<PostMaster>").unwrap();
+        assert_eq!(path, ForwardPath::Postmaster);
+        assert_eq!(path.routing_domain(), None);
+        assert_eq!(
+            ForwardPath::from_address(&path.as_address()),
+            Ok(ForwardPath::Postmaster)
+        );
+        assert!(ReversePath::parse_path("<postmaster>").is_err());
+    }
+
+    #[test]
+    fn source_routes_are_ignored() {
+        let path = ForwardPath::parse_path("<@a.org,@b.org:user@c.org>").unwrap();
+        assert_eq!(path.to_string(), "<user@c.org>");
+        assert_eq!(path.routing_domain().as_deref(), Some("c.org"));
+        for malformed in [
+            "<@a.org>",
+            "<@a.org:>",
+            "<@a.org,b.org:u@c>",
+            "<@:u@c.org>",
+            "<@a..b:u@c>",
+        ] {
+            assert!(ReversePath::parse_path(malformed).is_err(), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn brackets_are_needed() {
+        for text in ["a@b.org", "<a@b.org", "a@b.org>", "", "<"] {
+            let error = Err(AddressError::MissingBrackets);
+            assert_eq!(ReversePath::parse_path(text), error, "{text}");
+        }
+    }
+}

@@ -247,3 +247,59 @@ impl fmt::Display for Reply {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(reply: &Reply) -> String {
+        let mut output = BytesMut::new();
+        reply.write_to(&mut output);
+        String::from_utf8(output.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_line_has_code_and_status() {
+        let reply = Reply::new(550, EnhancedStatus::new(5, 1, 1), "No such user")
+            .with_line("See example.org");
+        assert_eq!(
+            wire(&reply),
+            "550-5.1.1 No such user\r\n550 5.1.1 See example.org\r\n"
+        );
+        assert_eq!(
+            reply.to_string(),
+            "550 5.1.1 No such user / See example.org"
+        );
+    }
+
+    #[test]
+    fn a_text_cannot_forge_a_line() {
+        let reply = Reply::new(250, None, "a\r\n250 b\0\u{7f}é");
+        assert_eq!(wire(&reply), "250 a??250 b???\r\n");
+        assert_eq!(reply.to_string(), "250 a??250 b??é");
+    }
+
+    #[test]
+    fn lines_are_cut_to_512_octets() {
+        let long = wire(&Reply::ok("x".repeat(1_000)));
+        assert_eq!(long.len(), 512);
+        assert!(long.ends_with("x\r\n"));
+    }
+
+    #[test]
+    fn a_reply_without_lines_is_still_a_reply() {
+        let reply = Reply {
+            code: ReplyCode::OK,
+            status: None,
+            lines: Vec::new(),
+        };
+        assert_eq!(wire(&reply), "250 \r\n");
+    }
+
+    #[test]
+    fn codes_out_of_range_become_451() {
+        assert_eq!(ReplyCode::new(99), ReplyCode::LOCAL_ERROR);
+        assert_eq!(ReplyCode::from(600), ReplyCode::LOCAL_ERROR);
+        assert_eq!(ReplyCode::new(554), ReplyCode::TRANSACTION_FAILED);
+    }
+}

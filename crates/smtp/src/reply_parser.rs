@@ -117,3 +117,98 @@ fn split_code(line: &[u8]) -> Option<(ReplyCode, &[u8])> {
         .fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
     Some((ReplyCode::new(code), rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(input: &[u8]) -> Result<Option<Reply>, ReplyError> {
+        ReplyParser::new().parse(&mut BytesMut::from(input))
+    }
+
+    fn shown(input: &str) -> String {
+        parse(input.as_bytes()).unwrap().unwrap().to_string()
+    }
+
+    #[test]
+    fn servers_differ() {
+        assert_eq!(shown("250 2.1.0 OK\r\n"), "250 2.1.0 OK");
+        assert_eq!(shown("250\r\n"), "250 ");
+        assert_eq!(shown("250 OK\n"), "250 OK");
+        assert_eq!(shown("250-a\r\n250-b\n250 c\r\n"), "250 a / b / c");
+        assert_eq!(shown("250-a\r\n550 b\r\n"), "550 a / b");
+        assert_eq!(shown("550-5.1.1 a\r\n550 5.1.1 b\r\n"), "550 5.1.1 a / b");
+        assert_eq!(shown("550 5.1.1\r\n"), "550 5.1.1 ");
+        assert_eq!(shown("220 \u{e9}\r\n"), "220 \u{e9}");
+    }
+
+    #[test]
+    fn a_status_counts_only_where_it_agrees() {
+        let reply = parse(b"450 5.1.1 a\r\n").unwrap().unwrap();
+        assert_eq!(reply.status, None);
+        assert_eq!(reply.lines, ["5.1.1 a"]);
+        let reply = parse(b"550-5.1.1 a\r\n550 5.7.1 b\r\n").unwrap().unwrap();
+        assert_eq!(reply.status, Some(EnhancedStatus::new(5, 1, 1)));
+        assert_eq!(reply.lines, ["a", "5.7.1 b"]);
+    }
+
+    #[test]
+    fn what_is_no_reply_is_an_error() {
+        for input in [
+            b"hello\r\n".as_slice(),
+            b"25\r\n",
+            b"250x\r\n",
+            b"199 a\r\n",
+            b"650 a\r\n",
+        ] {
+            assert_eq!(parse(input), Err(ReplyError::Malformed), "{input:?}");
+        }
+        assert_eq!(parse(b"250-a\r\n"), Ok(None));
+        assert_eq!(parse(&b"2".repeat(2_049)), Err(ReplyError::LineTooLong));
+        assert_eq!(
+            parse(&b"250-a\r\n".repeat(101)),
+            Err(ReplyError::TooManyLines)
+        );
+    }
+
+    #[test]
+    fn the_next_reply_is_left_in_the_input() {
+        let mut parser = ReplyParser::new();
+        let mut input = BytesMut::from(&b"250-5.0.0 a\r\n250 b\r\n354 c\r\n4"[..]);
+        let mut replies = Vec::new();
+        while let Some(reply) = parser.parse(&mut input).unwrap() {
+            replies.push(reply.to_string());
+        }
+        assert_eq!(replies, ["250 5.0.0 a / b", "354 c"]);
+        assert_eq!(input.as_ref(), b"4");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            code in 200_u16..600,
+            has_status in any::<bool>(),
+            lines in prop::collection::vec("[a-z][ -~]{0,60}", 1..10),
+            size in 1_usize..20,
+        ) {
+            let class = u8::try_from(code / 100).unwrap();
+            let status = EnhancedStatus::new(class, 1, 10);
+            let reply = Reply {
+                code: ReplyCode::new(code),
+                status: Some(status).filter(|_| has_status && class != 3),
+                lines,
+            };
+            let mut wire = BytesMut::new();
+            reply.write_to(&mut wire);
+            let (mut parser, mut input) = (ReplyParser::new(), BytesMut::new());
+            let mut read = None;
+            for piece in wire.chunks(size) {
+                input.extend_from_slice(piece);
+                read = read.or(parser.parse(&mut input).unwrap());
+            }
+            prop_assert_eq!(read, Some(reply));
+        }
+    }
+}

@@ -139,3 +139,26 @@ fn parse_number(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_read_and_written() {
+        let status: EnhancedStatus = "5.7.26".parse().unwrap();
+        assert_eq!(status, EnhancedStatus::new(5, 7, 26));
+        assert_eq!(status.to_string(), "5.7.26");
+        assert!(status.is_permanent());
+        for text in [
+            "", "5", "5.1", "5.1.1.1", "3.1.1", "5..1", "5.1.x", "5.1000.1", "+5.1.1",
+        ] {
+            assert_eq!(text.parse::<EnhancedStatus>(), Err(StatusError), "{text}");
+        }
+    }
+
+    #[test]
+    fn our_own_mistakes_are_transient() {
+        assert_eq!(EnhancedStatus::new(3, 1, 9_999).to_string(), "4.1.999");
+    }
+}

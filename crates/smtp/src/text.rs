@@ -62,3 +62,22 @@ pub fn xtext_encode(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xtext_is_decoded_and_encoded() {
+        assert_eq!(xtext_decode("e+3Dmc2@a.b").as_deref(), Ok("e=mc2@a.b"));
+        assert_eq!(xtext_encode("e=mc2 +@a.b"), "e+3Dmc2+20+2B@a.b");
+        assert_eq!(xtext_decode("<>").as_deref(), Ok("<>"));
+    }
+
+    #[test]
+    fn what_is_not_xtext_is_refused() {
+        for text in ["a=b", "a b", "a+", "a+3", "a+3d", "a+0D", "é"] {
+            assert_eq!(xtext_decode(text), Err(XtextError), "{text}");
+        }
+    }
+}
