@@ -1,9 +1,38 @@
 //! The way to the database, and what is demanded of it.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use thiserror::Error;
+
+/// The version of the schema that this program needs: `queue.compatibility.version`.
+const NEEDED_SCHEMA: i32 = 1;
+/// The version of this program in the eyes of the schema: `queue.compatibility.serves_from`.
+const PROGRAM: i32 = 1;
+
+/// What every session sets.
+///
+/// The plans that matter are prepared once and generic: nested loops over unique indexes, right
+/// at any size. Statistics of a queue are always wrong (empty now, a million rows a minute later),
+/// so that sequential scans are ruled out rather than estimated, and compiling is never worth it.
+const SESSION: [(&str, &str); 8] = [
+    ("synchronous_commit", "on"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("TimeZone", "UTC"),
+    ("statement_timeout", "8s"),
+    ("idle_in_transaction_session_timeout", "8s"),
+    ("client_min_messages", "warning"),
+];
+
+/// Longest wait for a statement's answer. Longer than `statement_timeout`, so that a server that
+/// still answers says itself what became of the statement.
+pub(crate) const STATEMENT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How to reach the queue database.
 #[derive(Clone)]
@@ -45,7 +74,7 @@ pub enum ConnectError {
     /// The URL is malformed.
     #[error("the database URL is malformed")]
     Url(#[source] sqlx::Error),
-    /// The database cannot be reached.
+    /// The database cannot be reached, or doesn't answer as it should.
     #[error("the queue database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
     /// The server would lose acknowledged mail in a crash.
@@ -79,9 +108,10 @@ pub enum ConnectError {
 }
 
 /// The queue: a pool of connections to its database. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Queue {
-    _pool: sqlx::PgPool,
+    pool: PgPool,
+    options: Arc<PgConnectOptions>,
 }
 
 impl Queue {
@@ -89,7 +119,90 @@ impl Queue {
     ///
     /// # Errors
     /// Any [`ConnectError`].
-    pub async fn connect(_config: &DatabaseConfig) -> Result<Self, ConnectError> {
-        todo!()
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self, ConnectError> {
+        let options = session_options(&config.url).map_err(ConnectError::Url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(config.acquire_timeout)
+            // A dead connection shows at its next statement; asking first doubles round trips.
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await
+            .map_err(ConnectError::Unreachable)?;
+        check_durability(&pool).await?;
+        check_compatibility(&pool).await?;
+        Ok(Self {
+            pool,
+            options: Arc::new(options),
+        })
     }
+
+    /// Connections for what isn't batched.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How to open a connection of one's own.
+    pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
+        Arc::clone(&self.options)
+    }
+}
+
+/// Without connection details, which may hold a password.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("connections", &self.pool.size())
+            .finish_non_exhaustive()
+    }
+}
+
+fn session_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?
+        .application_name("chasqui queue")
+        .options(SESSION)
+        .disable_statement_logging())
+}
+
+async fn check_durability(pool: &PgPool) -> Result<(), ConnectError> {
+    let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync')")
+        .fetch_one(pool)
+        .await
+        .map_err(ConnectError::Unreachable)?;
+    if fsync == "on" {
+        Ok(())
+    } else {
+        Err(ConnectError::Unsafe)
+    }
+}
+
+/// Additive migrations of newer programs only raise `version`, and are welcome.
+async fn check_compatibility(pool: &PgPool) -> Result<(), ConnectError> {
+    let known: Option<bool> =
+        sqlx::query_scalar("SELECT to_regclass('queue.compatibility') IS NOT NULL")
+            .fetch_one(pool)
+            .await
+            .map_err(ConnectError::Unreachable)?;
+    if known != Some(true) {
+        return Err(ConnectError::SchemaMissing);
+    }
+    let found: Option<(i32, i32)> =
+        sqlx::query_as("SELECT version, serves_from FROM queue.compatibility")
+            .fetch_optional(pool)
+            .await
+            .map_err(ConnectError::Unreachable)?;
+    let (found, oldest) = found.ok_or(ConnectError::SchemaMissing)?;
+    if found < NEEDED_SCHEMA {
+        return Err(ConnectError::SchemaTooOld {
+            found,
+            needed: NEEDED_SCHEMA,
+        });
+    }
+    if oldest > PROGRAM {
+        return Err(ConnectError::ProgramTooOld {
+            oldest,
+            this: PROGRAM,
+        });
+    }
+    Ok(())
 }

@@ -1,10 +1,19 @@
 //! Enqueueing: the commit after which `250` is said (RFC 5321 §6.1).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::connection::{OwnConnection, answered};
 use crate::database::Queue;
-use crate::error::EnqueueError;
-use crate::ids::QueueId;
+use crate::error::{Cause, EnqueueError};
+use crate::fault::Fault;
+use crate::ids::{QueueId, Shard};
+use crate::insert::insert;
+use crate::lanes::{BatchLimits, Committer, Job, Lanes};
 use crate::lease::LeasedUnit;
 use crate::message::NewMessage;
+use crate::prepare::PreparedMessage;
+use crate::shard_clock::ShardClock;
 
 /// How messages are gathered into commits.
 #[derive(Clone, Copy, Debug)]
@@ -53,21 +62,38 @@ pub struct EnqueueStatistics {
 ///
 /// While a commit is in flight the next one gathers; there is no timer, so that a lone message
 /// never waits. A caller that goes away does not cancel a commit.
-#[derive(Clone, Debug)]
-pub struct Enqueuer {}
+#[derive(Clone)]
+pub struct Enqueuer {
+    lanes: Lanes<EnqueueLane>,
+    clock: Arc<ShardClock>,
+    counters: Arc<Counters>,
+}
 
 impl Enqueuer {
     /// Starts the committers. They end when the last clone is dropped.
     #[must_use]
-    pub fn start(_queue: &Queue, _config: EnqueueConfig) -> Self {
-        todo!()
+    pub fn start(queue: &Queue, config: EnqueueConfig) -> Self {
+        let counters = Arc::new(Counters::default());
+        let lanes = (0..config.lanes.max(1)).map(|_| EnqueueLane {
+            connection: OwnConnection::new(queue),
+            counters: Arc::clone(&counters),
+        });
+        let limits = BatchLimits {
+            items: config.batch_messages,
+            bytes: config.batch_bytes,
+        };
+        Self {
+            lanes: Lanes::start(lanes, limits, config.waiting),
+            clock: Arc::new(ShardClock::start()),
+            counters,
+        }
     }
 
     /// A name for the next message. Names made within about a second share a shard, so that
     /// concurrent messages share a commit.
     #[must_use]
     pub fn next_id(&self) -> QueueId {
-        todo!()
+        QueueId::generate(self.clock.shard())
     }
 
     /// Queues a message with all of its recipients, or fails. When this returns `Ok`, the message
@@ -75,13 +101,157 @@ impl Enqueuer {
     ///
     /// # Errors
     /// Any [`EnqueueError`].
-    pub async fn enqueue(&self, _message: NewMessage) -> Result<Enqueued, EnqueueError> {
-        todo!()
+    pub async fn enqueue(&self, message: NewMessage) -> Result<Enqueued, EnqueueError> {
+        let prepared = PreparedMessage::new(message).ok_or(EnqueueError::NoRecipients)?;
+        self.lanes
+            .submit(prepared)
+            .await
+            .unwrap_or(Err(EnqueueError::ShuttingDown))
     }
 
     /// What was done so far.
     #[must_use]
     pub fn statistics(&self) -> EnqueueStatistics {
-        todo!()
+        self.counters.read()
     }
+}
+
+impl std::fmt::Debug for Enqueuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enqueuer")
+            .field("statistics", &self.statistics())
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Counters {
+    commits: AtomicU64,
+    messages: AtomicU64,
+    unknown: AtomicU64,
+}
+
+impl Counters {
+    fn read(&self) -> EnqueueStatistics {
+        EnqueueStatistics {
+            commits: self.commits.load(Ordering::Relaxed),
+            messages: self.messages.load(Ordering::Relaxed),
+            unknown: self.unknown.load(Ordering::Relaxed),
+        }
+    }
+}
+
+type Answer = Result<Enqueued, EnqueueError>;
+type EnqueueJob = Job<PreparedMessage, Answer>;
+
+/// How often a batch that collided with another transaction is tried in all.
+const COLLISION_TRIES: u32 = 4;
+
+struct EnqueueLane {
+    connection: OwnConnection,
+    counters: Arc<Counters>,
+}
+
+impl Committer for EnqueueLane {
+    type Item = PreparedMessage;
+    type Answer = Answer;
+
+    fn shard(item: &PreparedMessage) -> Shard {
+        item.message.id.shard()
+    }
+
+    fn weight(item: &PreparedMessage) -> usize {
+        item.message.content.len()
+    }
+
+    /// Halves a batch whose data are refused until the culprit stands alone: one bad message
+    /// never fails its neighbours.
+    async fn commit(&mut self, batch: Vec<EnqueueJob>) {
+        let (messages, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(Job::into_parts).unzip();
+        let mut batches = vec![(messages, callers)];
+        while let Some((mut messages, mut callers)) = batches.pop() {
+            match self.insert(&messages).await {
+                Ok(()) => {
+                    self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                    let count = messages.len() as u64;
+                    self.counters.messages.fetch_add(count, Ordering::Relaxed);
+                    for (message, answer) in messages.into_iter().zip(callers) {
+                        let units = message.into_leases();
+                        answer(Ok(Enqueued { units }));
+                    }
+                }
+                Err((Fault::Data, _)) if messages.len() > 1 => {
+                    let middle = messages.len() / 2;
+                    let second = (messages.split_off(middle), callers.split_off(middle));
+                    batches.push(second);
+                    batches.push((messages, callers));
+                }
+                Err((fault, cause)) => self.refuse(messages, callers, fault, &cause),
+            }
+        }
+    }
+}
+
+impl EnqueueLane {
+    async fn insert(&mut self, messages: &[PreparedMessage]) -> Result<(), (Fault, Cause)> {
+        let Some(shard) = messages.first().map(Self::shard) else {
+            return Ok(());
+        };
+        let mut tries = 1;
+        loop {
+            let connection = match self.connection.get().await {
+                Ok(connection) => connection,
+                // Nothing was sent yet: whatever went wrong, nothing was queued.
+                Err(cause) => return Err((Fault::Unavailable, cause)),
+            };
+            let result = answered(insert(connection, shard, messages)).await;
+            self.connection.note(&result);
+            match result.map_err(|error| (Fault::of(&error), error)) {
+                Ok(()) => return Ok(()),
+                Err((Fault::Collision, _)) if tries < COLLISION_TRIES => tries += 1,
+                Err((fault, error)) => return Err((fault, Arc::new(error))),
+            }
+        }
+    }
+
+    fn refuse(
+        &self,
+        messages: Vec<PreparedMessage>,
+        callers: Vec<impl FnOnce(Answer)>,
+        fault: Fault,
+        cause: &Cause,
+    ) {
+        tracing::warn!(
+            messages = messages.len(),
+            ?fault,
+            error = %cause,
+            "messages were not queued"
+        );
+        if fault == Fault::Unknown {
+            let count = messages.len() as u64;
+            self.counters.unknown.fetch_add(count, Ordering::Relaxed);
+        }
+        for (message, answer) in messages.iter().zip(callers) {
+            answer(Err(refusal(message.message.id, fault, cause)));
+        }
+    }
+}
+
+fn refusal(id: QueueId, fault: Fault, cause: &Cause) -> EnqueueError {
+    let cause = Arc::clone(cause);
+    match fault {
+        Fault::DiskFull => EnqueueError::DiskFull(cause),
+        Fault::Unknown => EnqueueError::Unknown(cause),
+        Fault::Data if is_duplicate(&cause) => EnqueueError::AlreadyQueued(id),
+        Fault::Data => EnqueueError::Rejected(cause),
+        Fault::Unavailable | Fault::Collision | Fault::Statement => {
+            EnqueueError::Unavailable(cause)
+        }
+    }
+}
+
+fn is_duplicate(cause: &sqlx::Error) -> bool {
+    cause
+        .as_database_error()
+        .is_some_and(|error| error.constraint() == Some("message_pkey"))
 }

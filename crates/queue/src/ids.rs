@@ -48,9 +48,12 @@ impl Shard {
         self.0 as usize
     }
 
-    /// The shard that follows, and the first one after the last.
-    pub(crate) const fn next(self) -> Self {
-        Self((self.0 + 1) % Self::COUNT)
+    /// The shard so many steps on, going round.
+    pub(crate) fn after(self, steps: u64) -> Self {
+        let count = u64::from(Self::COUNT);
+        let number = (u64::from(self.0) + steps % count) % count;
+        // Below COUNT, so that it fits.
+        Self(u8::try_from(number).unwrap_or(0))
     }
 
     /// A shard by chance.

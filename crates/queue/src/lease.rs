@@ -53,6 +53,8 @@ pub struct LeasedUnit {
     pub expires_at: OffsetDateTime,
     /// The trace of its acceptance.
     pub trace: TraceParent,
+    /// Attempts so far that count for the back-off, this one not included. A hand-off's are 0.
+    pub tries: i32,
     /// How often a relay died while it held the unit. From
     /// [`SUSPECT_TAKEOVERS`](crate::SUSPECT_TAKEOVERS) on it is attempted alone.
     pub unclean_takeovers: i16,

@@ -15,23 +15,30 @@
 
 mod admin;
 mod claim;
+mod columns;
 mod complete;
 mod completion;
+mod connection;
 mod content;
 mod database;
 mod destination;
 mod enqueue;
 mod error;
+mod fault;
 mod heart;
 mod ids;
 mod incarnation;
+mod insert;
 mod jobs;
 mod journal;
+mod lanes;
 mod lease;
 mod ledger;
 mod liveness;
 mod message;
 mod migrate;
+mod prepare;
+mod shard_clock;
 mod trace;
 
 pub use admin::{

@@ -1,0 +1,163 @@
+//! The one statement that puts messages into the queue.
+
+use sqlx::PgConnection;
+use sqlx::postgres::PgBindIterExt as _;
+
+use crate::columns::{ContentColumn, body_column, bytea_array, int_array, one_line};
+use crate::ids::Shard;
+use crate::prepare::{FIRST_ATTEMPT, PreparedMessage, PreparedUnit};
+
+/// Inserts messages of one shard with content, units and ledger delta: one statement, hence one
+/// transaction and one round trip.
+///
+/// `unnest` stands in the select list, where it streams; as a table function it would copy all
+/// content to a tuple store first.
+const INSERT: &str = "
+WITH message AS (
+    INSERT INTO queue.message (shard, id, tenant, size, accepted_at, remaining, body, reverse_path,
+                               service, client, hello, login, tls, traceparent)
+    SELECT $1, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::bigint[]),
+           unnest($5::timestamptz[]), unnest($6::int[]), unnest($7::smallint[]),
+           unnest($8::bytea[]), unnest($9::text[]), unnest($10::text[])::inet,
+           unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[])
+),
+content AS (
+    INSERT INTO queue.content (shard, id, data)
+    SELECT $1, unnest($2::uuid[]), unnest($15::bytea[])
+),
+unit AS (
+    INSERT INTO queue.unit (shard, message, number, tenant, domain, state, holder, leased_at,
+                            attempt, due_at, expires_at, sole, recipients, recipient_numbers)
+    SELECT $1, message, number, tenant, domain,
+           CASE WHEN holder IS NULL THEN 'ready' ELSE 'leased' END::queue.unit_state,
+           holder, CASE WHEN holder IS NOT NULL THEN now() END,
+           CASE WHEN holder IS NULL THEN 0 ELSE $16 END,
+           now(), expires_at, sole, recipients::bytea[], recipient_numbers::int[]
+    FROM (SELECT unnest($17::uuid[]) AS message, unnest($18::int[]) AS number,
+                 unnest($19::bigint[]) AS tenant, unnest($20::text[]) AS domain,
+                 unnest($21::bigint[]) AS holder, unnest($22::timestamptz[]) AS expires_at,
+                 unnest($23::boolean[]) AS sole, unnest($24::text[]) AS recipients,
+                 unnest($25::text[]) AS recipient_numbers) AS new
+)
+INSERT INTO queue.ledger_delta (shard, tenant, event, recipients)
+SELECT $1, tenant, 'accepted', sum(recipients)
+FROM (SELECT unnest($3::bigint[]) AS tenant, unnest($26::bigint[]) AS recipients) AS accepted
+GROUP BY tenant
+";
+
+/// Inserts a batch, all of it or nothing. All messages belong to `shard`.
+///
+/// # Errors
+/// Whatever the database says; with a data error, one of the messages is at fault.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    shard: Shard,
+    messages: &[PreparedMessage],
+) -> Result<(), sqlx::Error> {
+    let each = || messages.iter();
+    let origin = || each().map(|new| &new.message.origin);
+    let units = || {
+        each().flat_map(|new| {
+            (0..)
+                .zip(&new.units)
+                .map(move |(number, unit)| Row { new, number, unit })
+        })
+    };
+    sqlx::query(INSERT)
+        .bind(shard.column())
+        .bind(each().map(|new| new.message.id.as_uuid()).bind_iter())
+        .bind(each().map(|new| new.message.tenant.0).bind_iter())
+        .bind(
+            each()
+                .map(|new| count(new.message.content.len()))
+                .bind_iter(),
+        )
+        .bind(each().map(|new| new.accepted_at).bind_iter())
+        .bind(each().map(|new| number(new.units.len())).bind_iter())
+        .bind(each().map(|new| body_column(new.message.body)).bind_iter())
+        .bind(
+            each()
+                .map(|new| new.message.reverse_path.as_address().into_bytes())
+                .bind_iter(),
+        )
+        .bind(origin().map(|origin| origin.service.as_str()).bind_iter())
+        .bind(
+            origin()
+                .map(|origin| origin.client.map(|client| client.to_string()))
+                .bind_iter(),
+        )
+        .bind(
+            origin()
+                .map(|origin| origin.hello.as_deref().map(one_line))
+                .bind_iter(),
+        )
+        .bind(
+            origin()
+                .map(|origin| origin.login.as_deref().map(one_line))
+                .bind_iter(),
+        )
+        .bind(
+            origin()
+                .map(|origin| origin.tls.as_deref().map(one_line))
+                .bind_iter(),
+        )
+        .bind(each().map(|new| new.message.trace.to_string()).bind_iter())
+        .bind(
+            each()
+                .map(|new| ContentColumn(&new.message.content))
+                .bind_iter(),
+        )
+        .bind(FIRST_ATTEMPT)
+        .bind(units().map(|row| row.new.message.id.as_uuid()).bind_iter())
+        .bind(units().map(|row| row.number).bind_iter())
+        .bind(units().map(|row| row.new.message.tenant.0).bind_iter())
+        .bind(units().map(|row| row.unit.domain.as_str()).bind_iter())
+        .bind(
+            units()
+                .map(|row| row.new.message.lease_to.map(|holder| holder.0))
+                .bind_iter(),
+        )
+        .bind(units().map(|row| row.new.message.expires_at).bind_iter())
+        .bind(units().map(|row| row.new.units.len() == 1).bind_iter())
+        .bind(units().map(|row| row.addresses()).bind_iter())
+        .bind(units().map(|row| row.numbers()).bind_iter())
+        .bind(each().map(|new| count(new.recipients())).bind_iter())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// A row of `queue.unit`.
+struct Row<'a> {
+    new: &'a PreparedMessage,
+    number: i32,
+    unit: &'a PreparedUnit,
+}
+
+impl Row<'_> {
+    fn addresses(&self) -> String {
+        bytea_array(
+            self.unit
+                .recipients
+                .iter()
+                .map(|recipient| &recipient.mailbox),
+        )
+    }
+
+    fn numbers(&self) -> String {
+        int_array(
+            self.unit
+                .recipients
+                .iter()
+                .map(|recipient| recipient.number),
+        )
+    }
+}
+
+fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn number(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
