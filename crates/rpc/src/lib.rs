@@ -14,6 +14,7 @@ mod token;
 
 pub mod delivery;
 pub mod directory;
+pub mod hand_off;
 
 pub use channel::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
 pub use error::{ConversionError, RpcError};

@@ -66,11 +66,6 @@ impl Balanced {
         })
     }
 
-    /// The name of the service, for errors.
-    pub(crate) fn service(&self) -> &'static str {
-        self.inner.service
-    }
-
     /// Makes one call. `call` may be asked several times, each time for another instance.
     pub(crate) async fn call<T, F>(&self, call: impl Fn(Wire) -> F) -> Result<T, RpcError>
     where
@@ -119,7 +114,7 @@ impl Inner {
     fn wire(&self, instance: &Instance, until: Instant) -> Wire {
         let metadata = CallMetadata {
             token: self.token.clone(),
-            timeout: until.saturating_duration_since(Instant::now()),
+            timeout: Some(until.saturating_duration_since(Instant::now())),
         };
         InterceptedService::new(instance.channel.clone(), metadata)
     }
@@ -197,12 +192,24 @@ impl Instance {
 #[derive(Clone)]
 pub(crate) struct CallMetadata {
     token: Option<Token>,
-    timeout: Duration,
+    timeout: Option<Duration>,
+}
+
+impl CallMetadata {
+    /// For a stream that lasts as long as it may.
+    pub(crate) fn endless(token: Option<Token>) -> Self {
+        Self {
+            token,
+            timeout: None,
+        }
+    }
 }
 
 impl Interceptor for CallMetadata {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.set_timeout(self.timeout);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
         if let Some(token) = &self.token {
             token.show(request.metadata_mut());
         }

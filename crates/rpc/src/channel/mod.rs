@@ -7,6 +7,6 @@ mod roster;
 
 pub use config::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
 
-pub(crate) use balanced::{Balanced, Wire};
+pub(crate) use balanced::{Balanced, CallMetadata, Wire};
 pub(crate) use connector::Connector;
 pub(crate) use roster::{Address, Roster};

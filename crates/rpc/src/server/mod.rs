@@ -10,5 +10,3 @@ pub use config::{ConfigProblem, GrpcServerConfig, ServerTls};
 pub use failure::ServiceFailure;
 pub use grpc::{GrpcServer, GrpcServerError, GrpcService};
 pub use health::Health;
-
-pub(crate) use grpc::ServiceContext;
