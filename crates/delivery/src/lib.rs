@@ -1,1 +1,6 @@
-//! Chasqui's mail delivery agent: Maildir, LMTP, and the directory for the fleet
+//! The delivery service: puts messages into local mailboxes and answers for the directory.
+mod copy;
+mod failure;
+mod mailboxes;
+pub mod maildir;
+pub use mailboxes::Mailboxes;

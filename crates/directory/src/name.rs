@@ -89,6 +89,12 @@ impl AccountName {
         Mailbox::new(local_part, self.domain.clone())
     }
 
+    /// Whether `mailbox` spells this very name, with or without a tag, rather than an alias.
+    #[must_use]
+    pub fn is_meant_by(&self, mailbox: &Mailbox) -> bool {
+        Self::candidates(mailbox).contains(self)
+    }
+
     /// The names that `mailbox` may stand for, in the order in which they are looked up: the
     /// whole local part, then what stands before its tag. A tag may hold any character.
     pub(crate) fn candidates(mailbox: &Mailbox) -> Vec<Self> {
