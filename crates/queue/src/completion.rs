@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeasedUnit};
 use crate::message::NewMessage;
+use crate::prepare::PreparedMessage;
 
 /// How a recipient left the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +63,7 @@ pub enum Rest {
 }
 
 /// The end of one attempt at one unit.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Completion {
     /// Without its content.
     pub(crate) unit: LeasedUnit,
@@ -70,7 +71,7 @@ pub struct Completion {
     /// None when nobody remains.
     pub(crate) rest: Option<Rest>,
     pub(crate) journal: Vec<JournalEntry>,
-    pub(crate) notifications: Vec<NewMessage>,
+    pub(crate) notifications: Vec<PreparedMessage>,
 }
 
 impl Completion {
@@ -114,10 +115,12 @@ impl Completion {
     }
 
     /// Adds notifications, queued in the same transaction and only if the lease still held. Their
-    /// ids belong into the shard of the unit's message ([`crate::QueueId::generate`]).
+    /// ids belong into the shard of the unit's message ([`crate::QueueId::generate`]). One without
+    /// a recipient is ignored.
     #[must_use]
     pub fn notifying(mut self, notifications: impl IntoIterator<Item = NewMessage>) -> Self {
-        self.notifications.extend(notifications);
+        self.notifications
+            .extend(notifications.into_iter().filter_map(PreparedMessage::new));
         self
     }
 

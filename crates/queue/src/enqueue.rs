@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::connection::{OwnConnection, answered};
+use sqlx::PgConnection;
+
+use crate::committer::{BatchCommitter, BatchWork};
 use crate::database::Queue;
 use crate::error::{Cause, EnqueueError};
 use crate::fault::Fault;
 use crate::ids::{QueueId, Shard};
 use crate::insert::insert;
-use crate::lanes::{BatchLimits, Committer, Job, Lanes};
+use crate::lanes::{BatchLimits, Lanes};
 use crate::lease::LeasedUnit;
 use crate::message::NewMessage;
 use crate::prepare::PreparedMessage;
@@ -64,7 +66,7 @@ pub struct EnqueueStatistics {
 /// never waits. A caller that goes away does not cancel a commit.
 #[derive(Clone)]
 pub struct Enqueuer {
-    lanes: Lanes<EnqueueLane>,
+    lanes: Lanes<BatchCommitter<Insertion>>,
     clock: Arc<ShardClock>,
     counters: Arc<Counters>,
 }
@@ -74,16 +76,16 @@ impl Enqueuer {
     #[must_use]
     pub fn start(queue: &Queue, config: EnqueueConfig) -> Self {
         let counters = Arc::new(Counters::default());
-        let lanes = (0..config.lanes.max(1)).map(|_| EnqueueLane {
-            connection: OwnConnection::new(queue),
+        let work = Insertion {
             counters: Arc::clone(&counters),
-        });
+        };
         let limits = BatchLimits {
             items: config.batch_messages,
             bytes: config.batch_bytes,
         };
+        let committers = BatchCommitter::several(queue, work, config.lanes);
         Self {
-            lanes: Lanes::start(lanes, limits, config.waiting),
+            lanes: Lanes::start(committers, limits, config.waiting),
             clock: Arc::new(ShardClock::start()),
             counters,
         }
@@ -142,19 +144,15 @@ impl Counters {
 }
 
 type Answer = Result<Enqueued, EnqueueError>;
-type EnqueueJob = Job<PreparedMessage, Answer>;
 
-/// How often a batch that collided with another transaction is tried in all.
-const COLLISION_TRIES: u32 = 4;
-
-struct EnqueueLane {
-    connection: OwnConnection,
+struct Insertion {
     counters: Arc<Counters>,
 }
 
-impl Committer for EnqueueLane {
+impl BatchWork for Insertion {
     type Item = PreparedMessage;
     type Answer = Answer;
+    type Receipt = ();
 
     fn shard(item: &PreparedMessage) -> Shard {
         item.message.id.shard()
@@ -164,76 +162,30 @@ impl Committer for EnqueueLane {
         item.message.content.len()
     }
 
-    /// Halves a batch whose data are refused until the culprit stands alone: one bad message
-    /// never fails its neighbours.
-    async fn commit(&mut self, batch: Vec<EnqueueJob>) {
-        let (messages, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(Job::into_parts).unzip();
-        let mut batches = vec![(messages, callers)];
-        while let Some((mut messages, mut callers)) = batches.pop() {
-            match self.insert(&messages).await {
-                Ok(()) => {
-                    self.counters.commits.fetch_add(1, Ordering::Relaxed);
-                    let count = messages.len() as u64;
-                    self.counters.messages.fetch_add(count, Ordering::Relaxed);
-                    for (message, answer) in messages.into_iter().zip(callers) {
-                        let units = message.into_leases();
-                        answer(Ok(Enqueued { units }));
-                    }
-                }
-                Err((Fault::Data, _)) if messages.len() > 1 => {
-                    let middle = messages.len() / 2;
-                    let second = (messages.split_off(middle), callers.split_off(middle));
-                    batches.push(second);
-                    batches.push((messages, callers));
-                }
-                Err((fault, cause)) => self.refuse(messages, callers, fault, &cause),
-            }
-        }
-    }
-}
-
-impl EnqueueLane {
-    async fn insert(&mut self, messages: &[PreparedMessage]) -> Result<(), (Fault, Cause)> {
-        let Some(shard) = messages.first().map(Self::shard) else {
-            return Ok(());
-        };
-        let mut tries = 1;
-        loop {
-            let connection = match self.connection.get().await {
-                Ok(connection) => connection,
-                // Nothing was sent yet: whatever went wrong, nothing was queued.
-                Err(cause) => return Err((Fault::Unavailable, cause)),
-            };
-            let result = answered(insert(connection, shard, messages)).await;
-            self.connection.note(&result);
-            match result.map_err(|error| (Fault::of(&error), error)) {
-                Ok(()) => return Ok(()),
-                Err((Fault::Collision, _)) if tries < COLLISION_TRIES => tries += 1,
-                Err((fault, error)) => return Err((fault, Arc::new(error))),
-            }
-        }
-    }
-
-    fn refuse(
+    async fn commit(
         &self,
-        messages: Vec<PreparedMessage>,
-        callers: Vec<impl FnOnce(Answer)>,
-        fault: Fault,
-        cause: &Cause,
-    ) {
-        tracing::warn!(
-            messages = messages.len(),
-            ?fault,
-            error = %cause,
-            "messages were not queued"
-        );
+        connection: &mut PgConnection,
+        shard: Shard,
+        messages: &[PreparedMessage],
+    ) -> Result<(), sqlx::Error> {
+        insert(connection, shard, messages).await?;
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        let count = messages.len() as u64;
+        self.counters.messages.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn accept(&self, message: PreparedMessage, (): &(), _position: usize) -> Answer {
+        Ok(Enqueued {
+            units: message.into_leases(),
+        })
+    }
+
+    fn refuse(&self, message: PreparedMessage, fault: Fault, cause: &Cause) -> Answer {
         if fault == Fault::Unknown {
-            let count = messages.len() as u64;
-            self.counters.unknown.fetch_add(count, Ordering::Relaxed);
+            self.counters.unknown.fetch_add(1, Ordering::Relaxed);
         }
-        for (message, answer) in messages.iter().zip(callers) {
-            answer(Err(refusal(message.message.id, fault, cause)));
-        }
+        Err(refusal(message.message.id, fault, cause))
     }
 }
 

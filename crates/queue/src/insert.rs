@@ -1,5 +1,7 @@
 //! The one statement that puts messages into the queue.
 
+use std::borrow::Borrow;
+
 use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt as _;
 
@@ -49,12 +51,12 @@ GROUP BY tenant
 ///
 /// # Errors
 /// Whatever the database says; with a data error, one of the messages is at fault.
-pub(crate) async fn insert(
+pub(crate) async fn insert<M: Borrow<PreparedMessage>>(
     connection: &mut PgConnection,
     shard: Shard,
-    messages: &[PreparedMessage],
+    messages: &[M],
 ) -> Result<(), sqlx::Error> {
-    let each = || messages.iter();
+    let each = || messages.iter().map(Borrow::borrow);
     let origin = || each().map(|new| &new.message.origin);
     let units = || {
         each().flat_map(|new| {

@@ -18,17 +18,19 @@ pub(crate) struct Job<Item, Answer> {
 }
 
 impl<Item, Answer> Job<Item, Answer> {
+    /// Separates the item from its caller.
+    pub(crate) fn into_parts(self) -> (Item, Caller<Answer>) {
+        (self.item, Caller(self.caller))
+    }
+}
+
+/// Who waits for an answer.
+pub(crate) struct Caller<Answer>(oneshot::Sender<Answer>);
+
+impl<Answer> Caller<Answer> {
     pub(crate) fn answer(self, answer: Answer) {
         // A caller that is gone needs no answer.
-        let _ = self.caller.send(answer);
-    }
-
-    /// Separates the job from its caller.
-    pub(crate) fn into_parts(self) -> (Item, impl FnOnce(Answer)) {
-        let caller = self.caller;
-        (self.item, move |answer| {
-            let _ = caller.send(answer);
-        })
+        let _ = self.0.send(answer);
     }
 }
 
@@ -196,7 +198,7 @@ mod tests {
             self.batches.send(items).unwrap();
             self.proceed.acquire().await.unwrap().forget();
             for job in batch {
-                job.answer(());
+                job.into_parts().1.answer(());
             }
         }
     }

@@ -16,6 +16,7 @@
 mod admin;
 mod claim;
 mod columns;
+mod committer;
 mod complete;
 mod completion;
 mod connection;
@@ -38,6 +39,7 @@ mod liveness;
 mod message;
 mod migrate;
 mod prepare;
+mod settle;
 mod shard_clock;
 mod trace;
 

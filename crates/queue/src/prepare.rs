@@ -9,6 +9,7 @@ use crate::lease::{Lease, LeasedRecipient, LeasedUnit};
 use crate::message::NewMessage;
 
 /// A message with its units, and the moment of its acceptance.
+#[derive(Debug)]
 pub(crate) struct PreparedMessage {
     pub(crate) message: NewMessage,
     pub(crate) units: Vec<PreparedUnit>,
@@ -16,6 +17,7 @@ pub(crate) struct PreparedMessage {
 }
 
 /// The recipients of one message that share a routing domain.
+#[derive(Debug)]
 pub(crate) struct PreparedUnit {
     pub(crate) domain: String,
     pub(crate) recipients: Vec<LeasedRecipient>,
