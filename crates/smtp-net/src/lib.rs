@@ -26,7 +26,7 @@ pub use address_group::AddressGroup;
 pub use budget::{Budget, OverBudget, Reservation};
 pub use certificate::{ReloadingTls, TlsFiles, TlsFilesError, WATCH_INTERVAL};
 pub use client::{
-    ClientConnection, ClientOptions, ClientTls, ConnectCause, ConnectFailure, NotSent,
+    AuthFailure, ClientConnection, ClientOptions, ClientTls, ConnectCause, ConnectFailure, NotSent,
     OutboundTransaction,
 };
 pub use content::Content;

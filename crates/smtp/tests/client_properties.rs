@@ -54,7 +54,12 @@ impl Driver {
                 Event::Ready(extensions) if extensions.start_tls() && !self.session.is_tls() => {
                     self.session.start_tls(self.now).ok();
                 }
-                Event::Ready(_) => self.begin(),
+                Event::Ready(_) => {
+                    if self.session.authenticate("x", "y", self.now).is_err() {
+                        self.begin();
+                    }
+                }
+                Event::Authenticated => self.begin(),
                 Event::StartTls => self.session.tls_established(self.now),
                 Event::Refused { .. } => self.session.quit(self.now),
                 Event::SendContent => self.session.content_sent(self.now),
@@ -102,7 +107,7 @@ fn dialect() -> impl Strategy<Value = Dialect> {
 /// Replies as a server might send them, in any order, and things that are none.
 fn flight() -> impl Strategy<Value = Vec<u8>> {
     let code = prop::sample::select(vec![
-        220_u16, 250, 250, 250, 250, 354, 354, 421, 450, 452, 454, 550, 552, 221,
+        220_u16, 235, 250, 250, 250, 250, 334, 354, 354, 421, 450, 452, 454, 550, 552, 221,
     ]);
     let text = prop::sample::select(vec![
         "",
@@ -116,6 +121,7 @@ fn flight() -> impl Strategy<Value = Vec<u8>> {
         "250-mx\r\n250-PIPELINING\r\n250 SIZE 5000\r\n",
         "250-mx\r\n250-STARTTLS\r\n250 PIPELINING\r\n",
         "250-mx\r\n250 SIZE 5\r\n",
+        "250-mx\r\n250 AUTH PLAIN\r\n",
     ])
     .prop_map(|text| text.as_bytes().to_vec());
     let piece = prop_oneof![

@@ -100,6 +100,7 @@ impl Player {
         match words {
             ["connect", options @ ..] => self.session = session(options, now),
             ["starttls"] => self.session.start_tls(now).unwrap(),
+            ["auth", login, password] => self.authenticate(login, password),
             ["handshake"] => self.session.tls_established(now),
             ["begin", arguments @ ..] => self.begin(arguments),
             ["sent"] => self.session.content_sent(now),
@@ -116,6 +117,12 @@ impl Player {
                 self.check(left, Some(seconds.parse().unwrap()));
             }
             _ => panic!("{}:{}: unknown directive", self.name, self.line),
+        }
+    }
+
+    fn authenticate(&mut self, login: &str, password: &str) {
+        if let Err(error) = self.session.authenticate(login, password, self.now) {
+            self.errors.push(format!("not authenticated: {error}"));
         }
     }
 
@@ -198,6 +205,7 @@ fn describe(event: &Event) -> Vec<String> {
             vec![format!("ready {}", list.join(", ")).trim_end().to_owned()]
         }
         Event::StartTls => vec!["start tls".to_owned()],
+        Event::Authenticated => vec!["authenticated".to_owned()],
         Event::Refused { stage, reply } => vec![at("refused", stage, reply)],
         Event::SendContent => vec!["send content".to_owned()],
         Event::TransactionDone(result) => {

@@ -145,7 +145,7 @@ impl ClientConnection {
                 Event::Closed { stage, ending } => {
                     return Err(ConnectCause::Ended { stage, ending });
                 }
-                Event::SendContent | Event::TransactionDone(_) => {}
+                Event::Authenticated | Event::SendContent | Event::TransactionDone(_) => {}
             }
         }
         Err(ConnectCause::Ended {

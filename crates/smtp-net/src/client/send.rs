@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use smtp::client::content::{ContentError, Encoder};
-use smtp::client::{Event, NotBegun, RecipientResult, Stage, Transaction};
+use smtp::client::{Ending, Event, NotBegun, RecipientResult, Stage, Transaction};
 use smtp::{Body, Mailbox, ReversePath};
 use thiserror::Error;
 
@@ -75,7 +75,12 @@ impl ClientConnection {
                 _ => {}
             }
         }
-        Ok(results.unwrap_or_default())
+        // A session always tells; if it ever didn't, nobody would know who has the message.
+        let unknown = RecipientResult::Interrupted {
+            stage: Stage::FinalDot,
+            ending: Ending::Disconnected,
+        };
+        Ok(results.unwrap_or_else(|| vec![unknown; transaction.recipients.len()]))
     }
 
     /// Writes all of the content and the final dot. A server that refuses half-way is heard, and
@@ -90,7 +95,7 @@ impl ClientConnection {
             while !chunk.is_empty() {
                 if outgoing.is_full() {
                     self.write(&mut outgoing, &|| true).await;
-                    if self.session.stage() != Stage::Content {
+                    if self.session.is_closed() {
                         return Ok(());
                     }
                 }

@@ -39,6 +39,8 @@ pub struct Timeouts {
     pub hello: Duration,
     /// For the reply to STARTTLS, and again for the handshake. The RFC names none; 1 minute.
     pub start_tls: Duration,
+    /// For each reply to AUTH, where servers dwell on failures. The RFC names none; 2 minutes.
+    pub auth: Duration,
     /// For the reply to MAIL, and to RSET. RFC 5321 §4.5.3.2.2: 5 minutes.
     pub mail: Duration,
     /// For the reply to each RCPT. RFC 5321 §4.5.3.2.3: 5 minutes.
@@ -62,6 +64,7 @@ impl Default for Timeouts {
             greeting: minutes(5),
             hello: minutes(5),
             start_tls: minutes(1),
+            auth: minutes(2),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -80,6 +83,7 @@ impl Timeouts {
             Stage::Greeting => Some(self.greeting),
             Stage::Hello => Some(self.hello),
             Stage::StartTls | Stage::Tls => Some(self.start_tls),
+            Stage::Auth => Some(self.auth),
             Stage::Reset | Stage::Mail => Some(self.mail),
             Stage::Rcpt => Some(self.rcpt),
             Stage::Data => Some(self.data),

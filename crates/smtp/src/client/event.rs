@@ -13,8 +13,11 @@ pub enum Event {
     /// The server waits for the TLS handshake: do it, then call
     /// [`Session::tls_established`](super::Session::tls_established).
     StartTls,
+    /// The login was accepted; the session is ready.
+    Authenticated,
     /// The server refused to open the session ([`Stage::Greeting`], [`Stage::Hello`]), which can
-    /// only quit now, or to start TLS ([`Stage::StartTls`]), which leaves it ready and in plain.
+    /// only quit now, or to start TLS ([`Stage::StartTls`]) or a login ([`Stage::Auth`]), which
+    /// leaves it ready as it was.
     Refused {
         /// What was refused.
         stage: Stage,

@@ -7,8 +7,10 @@
 //! loop {
 //!     write(session.take_output());
 //!     match session.next_event() {
-//!         Some(Event::Ready(_))           => session.start_tls(now), begin(&transaction, now) or quit(now)
+//!         Some(Event::Ready(_))           => session.start_tls(now), authenticate(login, password, now),
+//!                                            begin(&transaction, now) or quit(now)
 //!         Some(Event::StartTls)           => handshake, then session.tls_established(now)
+//!         Some(Event::Authenticated)      => begin or quit
 //!         Some(Event::SendContent)        => write every chunk of content::Encoder, then
 //!                                            session.content_sent(now) or session.abandon()
 //!         Some(Event::TransactionDone(_)) => the next begin, or quit
@@ -34,7 +36,8 @@ pub use crate::dialect::Dialect;
 pub use config::{Config, Timeouts};
 pub use event::Event;
 pub use result::{
-    Ending, NotBegun, NotReady, ProtocolError, RecipientResult, Stage, TransactionResult,
+    Ending, NotAuthenticated, NotBegun, NotReady, ProtocolError, RecipientResult, Stage,
+    TransactionResult,
 };
 pub use session::Session;
 pub use transaction::Transaction;

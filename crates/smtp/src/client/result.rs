@@ -20,6 +20,8 @@ pub enum Stage {
     Tls,
     /// Between transactions, with no command outstanding.
     Ready,
+    /// AUTH.
+    Auth,
     /// RSET before a further transaction.
     Reset,
     /// MAIL.
@@ -45,6 +47,7 @@ impl fmt::Display for Stage {
             Self::StartTls => "STARTTLS",
             Self::Tls => "TLS handshake",
             Self::Ready => "idle session",
+            Self::Auth => "AUTH",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
@@ -175,6 +178,20 @@ pub enum NotBegun {
         /// The largest content that the server takes, in octets.
         limit: u64,
     },
+}
+
+/// Why nobody was logged in. The session is as it was, and no credentials were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotAuthenticated {
+    /// The session is not ready.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The session is not in TLS, where a password can be overheard (RFC 4954 §4).
+    #[error("a password is not sent in plaintext")]
+    InPlaintext,
+    /// The server does not offer AUTH PLAIN.
+    #[error("the server does not offer AUTH PLAIN")]
+    NoPlain,
 }
 
 /// The session has not been opened yet, has a transaction under way, or is over.

@@ -1,12 +1,15 @@
 //! The client session: replies and time in, commands and events out.
 
+mod authentication;
 mod opening;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use self::authentication::Response;
 use self::opening::Verb;
 use super::transaction::{Progress, Step};
 use super::{Config, Ending, Event, NotBegun, NotReady, ProtocolError, Stage, Transaction};
@@ -28,6 +31,8 @@ enum State {
     /// Whatever comes in now is plaintext that must never be looked at (RFC 3207 §4.2).
     Tls,
     Ready,
+    /// Logging in; the response that waits to be asked for, if there is one.
+    Auth(Option<Response>),
     Transaction(Progress),
     /// The opening was refused, at this stage.
     Refused(Stage),
@@ -40,7 +45,6 @@ enum State {
 ///
 /// It never blocks and has no clock. What it holds is bounded: less than one reply of input, one
 /// group of commands of output, and the events not yet taken.
-#[derive(Debug)]
 pub struct Session {
     config: Config,
     state: State,
@@ -163,6 +167,7 @@ impl Session {
             State::StartTls => Stage::StartTls,
             State::Tls => Stage::Tls,
             State::Ready => Stage::Ready,
+            State::Auth(_) => Stage::Auth,
             State::Transaction(progress) => progress.stage(),
             State::Quit => Stage::Quit,
             State::Refused(stage) | State::Closed(stage) => *stage,
@@ -278,6 +283,7 @@ impl Session {
         match self.state {
             State::Greeting => self.answer_greeting(reply, now),
             State::StartTls => self.answer_start_tls(reply, now),
+            State::Auth(_) => self.answer_auth(reply, now),
             State::Transaction(_) => self.answer_transaction(reply, now),
             State::Quit => self.end(Ending::Quit),
             State::Ready | State::Refused(_) => {
@@ -338,6 +344,18 @@ impl Session {
         self.deadline = None;
         self.output.clear();
         self.events.push_back(Event::Closed { stage, ending });
+    }
+}
+
+/// Without what is about to be written, which may be a password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("config", &self.config)
+            .field("state", &self.state)
+            .field("extensions", &self.extensions)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
     }
 }
 

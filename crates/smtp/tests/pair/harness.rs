@@ -237,6 +237,7 @@ impl Pair {
                     }
                 }
                 client::Event::StartTls => self.client_awaits_tls = true,
+                client::Event::Authenticated => self.send_next(),
                 client::Event::Refused { .. } => self.client.quit(self.now),
                 client::Event::SendContent if self.plan.stalls_at_content => {}
                 client::Event::SendContent => self.send_content(),

@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    fn refused(&mut self, stage: Stage, reply: Reply) {
+    pub(super) fn refused(&mut self, stage: Stage, reply: Reply) {
         let is_last = reply.code == ReplyCode::UNAVAILABLE;
         let ending = is_last.then(|| Ending::ByServer(reply.clone()));
         self.events.push_back(Event::Refused { stage, reply });
