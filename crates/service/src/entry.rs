@@ -1,0 +1,107 @@
+//! The frame of each service's `main`.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{open_files, shutdown};
+
+/// Work on threads of their own, such as a password hash, may take this long to end.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Flags that each service has; for `#[command(flatten)]`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flags {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check the configuration, then exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Runs a service on a tokio runtime until it ends by itself or `shutdown`, its argument, is
+/// cancelled by a signal. An error is told in one line on standard error.
+///
+/// Also chooses the one TLS provider of the process, and raises the limit on open files.
+pub fn main<E>(
+    name: &str,
+    service: impl AsyncFnOnce(CancellationToken) -> Result<(), E>,
+) -> ExitCode
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    // It fails when one is there already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    open_files::raise_limit();
+    match run(service) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {}", one_line(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<E>(
+    service: impl AsyncFnOnce(CancellationToken) -> Result<(), E>,
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let shutdown = shutdown::signal()?;
+        service(shutdown).await.map_err(Into::into)
+    });
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
+    result
+}
+
+/// An error and its sources, `like this: one after the other`.
+#[must_use]
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        // Some errors repeat their source in their own words.
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use thiserror::Error;
+
+    use super::*;
+
+    #[derive(Debug, Error)]
+    #[error("can't listen on {0}")]
+    struct Outer(&'static str, #[source] io::Error);
+
+    #[test]
+    fn sources_follow_in_the_same_line() {
+        let error = Outer("127.0.0.1:25", io::Error::other("permission denied"));
+        let line = one_line(&error);
+        assert_eq!(line, "can't listen on 127.0.0.1:25: permission denied");
+    }
+
+    #[test]
+    fn a_source_that_was_told_is_not_told_again() {
+        let error = Outer("127.0.0.1:25", io::Error::other("listen on 127.0.0.1:25"));
+        assert_eq!(one_line(&error), "can't listen on 127.0.0.1:25");
+    }
+}
