@@ -188,7 +188,7 @@ mod tests {
             .await
             .unwrap();
         let refused = collector.push(Bytes::from_static(&[b'x'; 60])).await;
-        assert_eq!(refused, Err(OverBudget::Process));
+        assert_eq!(refused, Err(OverBudget::Client));
         assert_eq!(budget.available(), 100);
         assert!(collector.finish().bytes().is_empty());
     }

@@ -257,3 +257,77 @@ impl Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// More than the buffers of two sockets hold.
+    const LARGE: usize = 64 << 20;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    async fn is_pending<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+    }
+
+    async fn pair() -> (Wire, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        (Wire::new(near.unwrap()), far.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_far_end_is_held_once_the_gate_is_closed() {
+        let (mut wire, mut far) = pair().await;
+        let mut block = Outgoing::default();
+        block.push(Bytes::from(vec![b'x'; LARGE]));
+        block.push(Bytes::from_static(b"\r\n.\r\n"));
+        let open = AtomicBool::new(true);
+        let gate = || open.load(Ordering::Relaxed);
+        {
+            let mut sending = Box::pin(wire.send_block(&mut block, soon(), &gate, |_| {}));
+            assert!(is_pending(&mut sending).await);
+            open.store(false, Ordering::Relaxed);
+            let mut some = vec![0; LARGE / 16];
+            while is_pending(&mut sending).await {
+                far.read_exact(&mut some).await.unwrap();
+            }
+        }
+        assert!(!block.is_empty());
+        wire.cut();
+        let mut rest = Vec::new();
+        far.read_to_end(&mut rest).await.unwrap();
+        assert!(!rest.ends_with(b".\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_moves_away_is_kept_and_one_that_comes_closer_too() {
+        let (mut wire, mut far) = pair().await;
+        let long_ago = Instant::now();
+        for deadline in [long_ago + Duration::from_millis(20), long_ago] {
+            let received = wire.receive(deadline, |_| {}).await.unwrap();
+            assert_eq!(received, Received::Deadline);
+            assert!(Instant::now() >= deadline);
+        }
+        tokio::io::AsyncWriteExt::write_all(&mut far, b"hello")
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        let received = wire.receive(soon(), |octets| heard.extend_from_slice(octets));
+        assert_eq!(received.await.unwrap(), Received::Octets);
+        assert_eq!(heard, b"hello");
+        assert!(wire.is_quiet());
+    }
+}
