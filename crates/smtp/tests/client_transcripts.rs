@@ -99,7 +99,11 @@ impl Player {
         let now = self.now;
         match words {
             ["connect", options @ ..] => self.session = session(options, now),
-            ["starttls"] => self.session.start_tls(now).unwrap(),
+            ["starttls"] => {
+                if let Err(error) = self.session.start_tls(now) {
+                    self.errors.push(format!("no starttls: {error}"));
+                }
+            }
             ["auth", login, password] => self.authenticate(login, password),
             ["handshake"] => self.session.tls_established(now),
             ["begin", arguments @ ..] => self.begin(arguments),

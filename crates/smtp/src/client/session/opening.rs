@@ -91,7 +91,7 @@ impl Session {
         let ending = is_last.then(|| Ending::ByServer(reply.clone()));
         self.events.push_back(Event::Refused { stage, reply });
         if let Some(ending) = ending {
-            self.end(ending);
+            self.end_at(stage, ending);
         }
     }
 }
