@@ -191,11 +191,6 @@ impl Books {
         self.wake_starved();
     }
 
-    /// Room that nobody was promised.
-    pub(super) fn free(&self) -> Load {
-        self.free
-    }
-
     /// Mail at hand, of all producers.
     pub(super) fn held(&self) -> Load {
         self.accounts
@@ -311,10 +306,10 @@ mod tests {
         let held = Load::new(5, 500);
         books.receive(id, held).unwrap();
         books.close(id);
-        assert_eq!(books.free(), TOTAL.saturating_sub(held));
+        assert_eq!(books.free, TOTAL.saturating_sub(held));
         assert_eq!(books.receive(id, Load::new(1, 1)), Err(Overdrawn));
         books.release(id, held);
-        assert_eq!(books.free(), TOTAL);
+        assert_eq!(books.free, TOTAL);
         assert!(books.accounts.is_empty());
     }
 
@@ -416,7 +411,7 @@ mod tests {
             for (id, load) in held {
                 books.release(id, load);
             }
-            prop_assert_eq!(books.free(), TOTAL);
+            prop_assert_eq!(books.free, TOTAL);
             prop_assert!(books.accounts.is_empty());
         }
     }

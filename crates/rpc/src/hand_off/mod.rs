@@ -18,6 +18,7 @@ mod link;
 mod load;
 mod outbox;
 mod pool;
+mod produce;
 mod producer;
 mod relay;
 mod session;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use load::Load;
 pub use pool::Permit;
+pub use produce::Producer;
 pub use producer::{Credit, CreditRequest, HandOff, HandOffStatistics};
 pub use relay::{HandOffSink, HandedOff, RelayHandOff, RelayHandOffStatistics};
 

@@ -187,3 +187,70 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use futures_util::stream;
+    use tonic::Code;
+
+    use super::super::load::Load;
+    use super::super::relay::{HandOffSink, HandedOff, RelayHandOff};
+    use super::*;
+    use crate::proto::relay::hand_off_client::HandOffClient;
+    use crate::server::{GrpcServer, GrpcServerConfig};
+
+    struct Nobody;
+
+    impl HandOffSink for Nobody {
+        fn receive(&self, _units: Vec<HandedOff>) {}
+
+        fn hint(&self, _shard: Shard) {}
+    }
+
+    /// Sends one message of so many units right away, and tells how the stream ends.
+    async fn send_units(relay: &RelayHandOff, units: usize) -> Code {
+        let config = GrpcServerConfig::plain("127.0.0.1:0".parse().unwrap());
+        let server = GrpcServer::bind(&config)
+            .await
+            .unwrap()
+            .with(relay.service());
+        let address = format!("http://{}", server.local_addr());
+        tokio::spawn(server.serve(CancellationToken::new()));
+        let frame = proto::ProducerFrame {
+            messages: vec![proto::Message {
+                units: vec![proto::Unit::default(); units],
+                ..proto::Message::default()
+            }],
+            ready_shards: vec![3, 4_000_000_000],
+        };
+        let mut client = HandOffClient::connect(address).await.unwrap();
+        let answer = client.join(stream::iter([frame])).await.unwrap();
+        let mut frames = answer.into_inner();
+        loop {
+            match frames.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Code::Ok,
+                Err(status) => return status.code(),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_overdraws_its_credit_is_cut_off() {
+        let relay = RelayHandOff::new(Load::ZERO, Nobody);
+        relay.open(IncarnationId(1));
+        assert_eq!(send_units(&relay, 1_000).await, Code::ResourceExhausted);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_makes_no_sense_costs_neither_stream_nor_room() {
+        let relay = RelayHandOff::new(Load::ZERO, Nobody);
+        relay.open(IncarnationId(1));
+        assert_eq!(send_units(&relay, 1).await, Code::Unavailable);
+        let statistics = relay.statistics();
+        assert_eq!(statistics.malformed, 1);
+        assert_eq!(statistics.units_held, 0);
+    }
+}

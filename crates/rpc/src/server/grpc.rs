@@ -75,10 +75,13 @@ pub enum GrpcServerError {
     Broken(#[source] tonic::transport::Error),
 }
 
+/// Adds a service to the routes of the server that it becomes part of.
+type Mount = dyn FnOnce(&mut RoutesBuilder, &ServiceContext) + Send;
+
 /// One of our services, ready to be served.
 pub struct GrpcService {
     name: &'static str,
-    mount: Box<dyn FnOnce(&mut RoutesBuilder, &ServiceContext) + Send>,
+    mount: Box<Mount>,
 }
 
 impl GrpcService {
