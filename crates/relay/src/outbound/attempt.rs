@@ -1,0 +1,47 @@
+//! What an attempt found out about a unit: the seam between sending (`deliver_local`, `deliver_remote`) and what is made
+//! of it (`conclude`).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use smtp::Outcome;
+
+use super::failure::Failure;
+
+/// The result of one attempt at one unit.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// How it ended for the recipients on whom a word was said, by recipient number.
+    pub outcomes: Vec<(i32, Outcome)>,
+    /// Why nothing is known of the others: the session, the host, or something of ours failed.
+    pub undecided: Option<Failure>,
+    /// Whom we spoke with last.
+    pub far_end: FarEnd,
+    /// From the lease to the last word.
+    pub duration: Duration,
+}
+
+/// Whom an attempt spoke with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FarEnd {
+    /// Our address on that connection.
+    pub source_address: Option<IpAddr>,
+    /// Name of the host.
+    pub host: Option<String>,
+    /// Its address.
+    pub host_address: Option<IpAddr>,
+    /// TLS version and cipher; `none` on a plain connection.
+    pub tls: Option<String>,
+}
+
+impl Attempted {
+    /// All recipients share one failure.
+    pub fn failed(failure: Failure, duration: Duration) -> Self {
+        Self {
+            outcomes: Vec::new(),
+            undecided: Some(failure),
+            far_end: FarEnd::default(),
+            duration,
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! From what an attempt found out to what is recorded: who is settled and how, when the rest is due, what the journal
+//! says and who is notified. Pure: no clock, no database.
+
+use std::time::Duration;
+
+use message::dsn::Action;
+use queue::{Completion, Content, JournalEntry, JournalOutcome, LeasedUnit, Rest, Settlement};
+use smtp::{EnhancedStatus, Outcome, Report};
+use time::OffsetDateTime;
+
+use super::attempt::{Attempted, FarEnd};
+use super::failure::Failure;
+use super::notify::{GivenUp, Notifier};
+use super::retry::{Backoff, due_at};
+
+/// What concluding must know.
+#[derive(Debug, Clone)]
+pub struct Conclude {
+    /// The back-off of deferred units.
+    pub backoff: Backoff,
+    /// How soon to try again when something of ours was at fault.
+    pub internal_retry: Duration,
+    /// Writes notifications.
+    pub notifier: Notifier,
+}
+
+/// An attempt's end, ready to be recorded.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// What goes to the queue.
+    pub completion: Completion,
+    /// Whether a notification goes with it.
+    pub notifies: bool,
+    /// The recipients' fates, for the log.
+    pub fates: Vec<Fate>,
+    /// Why the destination is to rest.
+    pub suspend: Option<Failure>,
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone)]
+pub struct Fate {
+    /// Number within the message.
+    pub number: i32,
+    /// How it ended this time.
+    pub end: End,
+    /// The words.
+    pub report: Report,
+}
+
+/// How an attempt ended for a recipient, expiry taken into account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The next hop took responsibility.
+    Delivered,
+    /// To be tried again.
+    Deferred,
+    /// Given up: refused for good.
+    Failed,
+    /// Given up: its time was up.
+    Expired,
+}
+
+impl Conclude {
+    /// Concludes an attempt. `content` is the original, for a notification; `spread` is a random number in 0..1 for the
+    /// jitter.
+    pub fn conclude(
+        &self,
+        unit: LeasedUnit,
+        attempted: Attempted,
+        content: &Content,
+        now: OffsetDateTime,
+        spread: f64,
+    ) -> Conclusion {
+        let fates = fates(&unit, &attempted, now);
+        let settled: Vec<(i32, Settlement)> = fates
+            .iter()
+            .filter_map(|fate| Some((fate.number, fate.end.settlement()?)))
+            .collect();
+        let rest = self.rest(&unit, &attempted, &fates, now, spread);
+        let given_up = fates.iter().filter_map(Fate::given_up).collect();
+        let notification =
+            self.notifier
+                .notification(&unit, given_up, &attempted.far_end, content, now);
+        let journal = journal(&fates, &attempted.far_end, attempted.duration);
+        let nobody_heard = attempted.outcomes.is_empty();
+        let suspend = attempted
+            .undecided
+            .filter(|failure| nobody_heard && failure.suspends_destination());
+        let notifies = notification.is_some();
+        let completion = Completion::new(unit, settled, rest)
+            .journalled(journal)
+            .notifying(notification);
+        Conclusion {
+            completion,
+            notifies,
+            fates,
+            suspend,
+        }
+    }
+
+    /// Gives back a unit that wasn't tried because its destination is down, and rests the destination.
+    pub fn untried(&self, unit: LeasedUnit, suspend: Option<Failure>) -> Conclusion {
+        let completion = Completion::new(unit, [], Rest::Release { charge: false });
+        Conclusion::without_word(completion, suspend)
+    }
+
+    /// Keeps a unit until it is released, as a route says.
+    pub fn hold(&self, unit: LeasedUnit) -> Conclusion {
+        let reason = format!("a route holds mail for {}", unit.domain);
+        let entry = unsent(&unit, JournalOutcome::Returned, &reason);
+        let completion = Completion::new(unit, [], Rest::Hold { reason }).journalled([entry]);
+        Conclusion::without_word(completion, None)
+    }
+
+    /// Throws a unit away, as a route says.
+    pub fn discard(&self, unit: LeasedUnit) -> Conclusion {
+        let settled: Vec<(i32, Settlement)> = unit
+            .recipients
+            .iter()
+            .map(|recipient| (recipient.number, Settlement::Discarded))
+            .collect();
+        let entry = unsent(
+            &unit,
+            JournalOutcome::Discarded,
+            "a route discards this mail",
+        );
+        // Nobody remains, so that the rest applies to nobody.
+        let rest = Rest::Release { charge: false };
+        let completion = Completion::new(unit, settled, rest).journalled([entry]);
+        Conclusion::without_word(completion, None)
+    }
+
+    /// What becomes of those that aren't settled: after a recipient's or a message's transient failure they are due after
+    /// a back-off; when the destination rests, they wait for it and not for a time of their own.
+    fn rest(
+        &self,
+        unit: &LeasedUnit,
+        attempted: &Attempted,
+        fates: &[Fate],
+        now: OffsetDateTime,
+        spread: f64,
+    ) -> Rest {
+        let delay = match &attempted.undecided {
+            Some(failure) if failure.suspends_destination() && attempted.outcomes.is_empty() => {
+                return Rest::Release { charge: true };
+            }
+            Some(failure) if failure.is_internal() => self.internal_retry.mul_f64(0.5 + spread),
+            _ => self
+                .backoff
+                .delay(unit.tries.max(0).unsigned_abs() + 1, spread),
+        };
+        let report = fates
+            .iter()
+            .find(|fate| fate.end == End::Deferred)
+            .map(|fate| &fate.report);
+        Rest::Defer {
+            due_at: due_at(now, delay, unit.expires_at),
+            status: report.map_or(EnhancedStatus::new(4, 0, 0), |report| report.status),
+            reply: report.map(words).unwrap_or_default(),
+        }
+    }
+}
+
+impl Conclusion {
+    /// No host said anything, and nobody is told anything.
+    fn without_word(completion: Completion, suspend: Option<Failure>) -> Self {
+        Self {
+            completion,
+            notifies: false,
+            fates: Vec::new(),
+            suspend,
+        }
+    }
+}
+
+impl Fate {
+    fn given_up(&self) -> Option<GivenUp> {
+        let action = match self.end {
+            End::Failed => Action::Failed,
+            End::Expired => Action::Expired,
+            End::Delivered | End::Deferred => return None,
+        };
+        Some(GivenUp {
+            number: self.number,
+            action,
+            report: self.report.clone(),
+        })
+    }
+}
+
+impl End {
+    fn settlement(self) -> Option<Settlement> {
+        match self {
+            Self::Delivered => Some(Settlement::Delivered),
+            Self::Failed => Some(Settlement::Failed),
+            Self::Expired => Some(Settlement::Expired),
+            Self::Deferred => None,
+        }
+    }
+
+    fn journal(self) -> JournalOutcome {
+        match self {
+            Self::Delivered => JournalOutcome::Delivered,
+            Self::Deferred => JournalOutcome::Deferred,
+            Self::Failed => JournalOutcome::Failed,
+            Self::Expired => JournalOutcome::Expired,
+        }
+    }
+}
+
+/// The far end's words, or ours where it said nothing.
+pub fn words(report: &Report) -> String {
+    match &report.reply {
+        Some(reply) => reply.to_string(),
+        None => report.detail.clone(),
+    }
+}
+
+fn fates(unit: &LeasedUnit, attempted: &Attempted, now: OffsetDateTime) -> Vec<Fate> {
+    let expired = now >= unit.expires_at;
+    unit.recipients
+        .iter()
+        .map(|recipient| {
+            let said = attempted
+                .outcomes
+                .iter()
+                .find(|(number, _)| *number == recipient.number);
+            let outcome = said.map_or_else(
+                || undecided(attempted.undecided.as_ref()),
+                |(_, outcome)| outcome.clone(),
+            );
+            let end = match &outcome {
+                Outcome::Delivered(_) => End::Delivered,
+                Outcome::Deferred(_) if expired => End::Expired,
+                Outcome::Deferred(_) => End::Deferred,
+                Outcome::Failed(_) => End::Failed,
+            };
+            Fate {
+                number: recipient.number,
+                end,
+                report: outcome.into_report(),
+            }
+        })
+        .collect()
+}
+
+fn undecided(failure: Option<&Failure>) -> Outcome {
+    failure
+        .cloned()
+        .unwrap_or_else(|| Failure::internal("no outcome was reported"))
+        .into_outcome()
+}
+
+/// The entry of an attempt at which nothing was to be sent.
+fn unsent(unit: &LeasedUnit, outcome: JournalOutcome, reason: &str) -> JournalEntry {
+    JournalEntry {
+        recipients: unit
+            .recipients
+            .iter()
+            .map(|recipient| recipient.number)
+            .collect(),
+        outcome,
+        status: EnhancedStatus::new(2, 0, 0),
+        reply: reason.to_owned(),
+        source_address: None,
+        host: None,
+        host_address: None,
+        tls: None,
+        duration: Duration::ZERO,
+    }
+}
+
+/// One entry for each group of recipients that fared alike.
+fn journal(fates: &[Fate], far_end: &FarEnd, duration: Duration) -> Vec<JournalEntry> {
+    let mut entries: Vec<JournalEntry> = Vec::new();
+    for fate in fates {
+        let outcome = fate.end.journal();
+        let reply = words(&fate.report);
+        let alike = entries.iter_mut().find(|entry| {
+            entry.outcome == outcome && entry.status == fate.report.status && entry.reply == reply
+        });
+        if let Some(entry) = alike {
+            entry.recipients.push(fate.number);
+            continue;
+        }
+        entries.push(JournalEntry {
+            recipients: vec![fate.number],
+            outcome,
+            status: fate.report.status,
+            reply,
+            source_address: far_end.source_address,
+            host: far_end.host.clone(),
+            host_address: far_end.host_address,
+            tls: far_end.tls.clone(),
+            duration,
+        });
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use queue::{
+        IncarnationId, Lease, LeasedRecipient, QueueId, Shard, Tenant, TraceParent, UnitId,
+    };
+    use smtp::{Body, Mailbox, Reply, ReplyCode, ReversePath};
+
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn conclude() -> Conclude {
+        Conclude {
+            backoff: Backoff {
+                first: Duration::from_secs(300),
+                longest: Duration::from_secs(14_400),
+            },
+            internal_retry: Duration::from_secs(10),
+            notifier: Notifier {
+                host_name: "mx.example".to_owned(),
+                author: Mailbox::parse("mailer-daemon@mx.example").unwrap(),
+                expire_after: Duration::from_secs(432_000),
+            },
+        }
+    }
+
+    fn unit(recipients: i32) -> LeasedUnit {
+        let queue_id = QueueId::generate(Shard::all().next().unwrap());
+        let recipients = (0..recipients).map(|number| LeasedRecipient {
+            number,
+            mailbox: Mailbox::parse(&format!("user{number}@far.example")).unwrap(),
+        });
+        LeasedUnit {
+            lease: Lease {
+                unit: UnitId {
+                    queue_id,
+                    number: 0,
+                },
+                holder: IncarnationId(1),
+                attempt: 1,
+            },
+            tenant: Tenant::NONE,
+            domain: "far.example".to_owned(),
+            reverse_path: ReversePath::from_address("sender@here.example").unwrap(),
+            body: Body::SevenBit,
+            recipients: recipients.collect(),
+            size: 10,
+            content: None,
+            accepted_at: NOW,
+            expires_at: NOW + Duration::from_secs(432_000),
+            trace: TraceParent::generate(),
+            unclean_takeovers: 0,
+            probe: false,
+            tries: 0,
+        }
+    }
+
+    fn refused(code: u16) -> Outcome {
+        Failure::recipient_refused(Reply::new(ReplyCode::new(code), None, "no")).into_outcome()
+    }
+
+    fn attempted(outcomes: Vec<(i32, Outcome)>, undecided: Option<Failure>) -> Attempted {
+        Attempted {
+            outcomes,
+            undecided,
+            far_end: FarEnd::default(),
+            duration: Duration::ZERO,
+        }
+    }
+
+    fn end(conclusion: &Conclusion, number: i32) -> End {
+        conclusion
+            .fates
+            .iter()
+            .find(|fate| fate.number == number)
+            .unwrap()
+            .end
+    }
+
+    fn concluded(unit: LeasedUnit, attempted: Attempted, now: OffsetDateTime) -> Conclusion {
+        conclude().conclude(unit, attempted, &Content::default(), now, 0.5)
+    }
+
+    #[test]
+    fn each_recipient_has_a_fate_of_its_own_and_failures_are_notified() {
+        let delivered = Outcome::Delivered(Report::new(EnhancedStatus::new(2, 0, 0), None, "ok"));
+        let outcomes = vec![(0, delivered), (1, refused(550)), (2, refused(450))];
+        let conclusion = concluded(unit(3), attempted(outcomes, None), NOW);
+        assert_eq!(end(&conclusion, 0), End::Delivered);
+        assert_eq!(end(&conclusion, 1), End::Failed);
+        assert_eq!(end(&conclusion, 2), End::Deferred);
+        assert!(conclusion.notifies);
+        assert!(conclusion.suspend.is_none());
+    }
+
+    #[test]
+    fn a_host_that_is_down_suspends_and_a_greylisting_one_does_not() {
+        let down = Failure::unreachable("connection refused");
+        let conclusion = concluded(unit(1), attempted(vec![], Some(down.clone())), NOW);
+        assert_eq!(conclusion.suspend, Some(down.clone()));
+        assert!(!conclusion.notifies);
+        let outcomes = vec![(0, refused(450))];
+        let conclusion = concluded(unit(2), attempted(outcomes, Some(down)), NOW);
+        assert_eq!(conclusion.suspend, None, "the host spoke, so it isn't down");
+    }
+
+    #[test]
+    fn what_is_past_its_time_expires_at_the_attempt_and_is_notified() {
+        let unit = unit(1);
+        let late = unit.expires_at + Duration::from_secs(1);
+        let conclusion = concluded(unit, attempted(vec![(0, refused(450))], None), late);
+        assert_eq!(end(&conclusion, 0), End::Expired);
+        assert!(conclusion.notifies);
+    }
+
+    #[test]
+    fn a_null_reverse_path_is_never_notified() {
+        let mut unit = unit(1);
+        unit.reverse_path = ReversePath::Null;
+        let conclusion = concluded(unit, attempted(vec![(0, refused(550))], None), NOW);
+        assert_eq!(end(&conclusion, 0), End::Failed);
+        assert!(!conclusion.notifies);
+    }
+
+    #[test]
+    fn trouble_of_our_own_defers_and_neither_bounces_nor_suspends() {
+        let failure = Failure::internal("delivery cannot be reached");
+        let conclusion = concluded(unit(1), attempted(vec![], Some(failure)), NOW);
+        assert_eq!(end(&conclusion, 0), End::Deferred);
+        assert!(conclusion.suspend.is_none());
+    }
+
+    #[test]
+    fn a_recipient_without_a_word_is_deferred_not_lost() {
+        let conclusion = concluded(unit(1), attempted(vec![], None), NOW);
+        assert_eq!(end(&conclusion, 0), End::Deferred);
+    }
+
+    #[test]
+    fn recipients_that_fared_alike_share_a_journal_entry() {
+        let fates = fates(
+            &unit(3),
+            &attempted(vec![(0, refused(550)), (1, refused(550))], None),
+            NOW,
+        );
+        let journal = journal(&fates, &FarEnd::default(), Duration::ZERO);
+        assert_eq!(journal.len(), 2);
+        assert_eq!(journal[0].recipients, [0, 1]);
+        assert_eq!(journal[1].recipients, [2]);
+    }
+}

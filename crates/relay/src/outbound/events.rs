@@ -1,0 +1,111 @@
+//! One log line for each event in a message's life (see `service::message_log`).
+
+use std::fmt;
+use std::time::Duration;
+
+use queue::{LeasedRecipient, LeasedUnit, QueueId};
+use service::message_log::{self, Message};
+use smtp::ReversePath;
+use time::OffsetDateTime;
+
+use super::attempt::FarEnd;
+use super::conclude::{End, Fate, words};
+
+/// What the log tells about an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptStory {
+    /// Where the attempt went.
+    pub next_hop: String,
+    queue_id: QueueId,
+    reverse_path: ReversePath,
+    recipients: Vec<LeasedRecipient>,
+    far_end: FarEnd,
+    attempt: i32,
+    accepted_at: OffsetDateTime,
+}
+
+impl AttemptStory {
+    /// The story of an attempt at `unit`.
+    pub fn new(unit: &LeasedUnit, next_hop: String, far_end: FarEnd) -> Self {
+        Self {
+            next_hop,
+            queue_id: unit.lease.unit.queue_id,
+            reverse_path: unit.reverse_path.clone(),
+            recipients: unit.recipients.clone(),
+            far_end,
+            attempt: unit.lease.attempt,
+            accepted_at: unit.accepted_at,
+        }
+    }
+
+    /// An attempt begins.
+    pub fn begins(&self) {
+        message_log::attempt(
+            &self.message(),
+            self.attempt,
+            &self.next_hop,
+            self.recipients.len(),
+        );
+    }
+
+    /// How it ended for each recipient.
+    pub fn ended(&self, fates: &[Fate]) {
+        for fate in fates {
+            self.recipient_ended(fate);
+        }
+    }
+
+    /// It ended when somebody else held the lease already: what was sent may arrive twice.
+    pub fn fenced(&self) {
+        tracing::warn!(
+            target: "message",
+            queue_id = %self.queue_id,
+            attempt = self.attempt,
+            next_hop = self.next_hop,
+            "fenced"
+        );
+    }
+
+    fn recipient_ended(&self, fate: &Fate) {
+        let Some(recipient) = self
+            .recipients
+            .iter()
+            .find(|recipient| recipient.number == fate.number)
+        else {
+            return;
+        };
+        let delay = OffsetDateTime::now_utc() - self.accepted_at;
+        let told = message_log::Fate {
+            recipient: &recipient.mailbox,
+            next_hop: self,
+            delay: Duration::try_from(delay).unwrap_or_default(),
+            status: &fate.report.status,
+            reply: &words(&fate.report),
+        };
+        let message = self.message();
+        match fate.end {
+            End::Delivered => message_log::delivered(&message, &told),
+            End::Deferred => message_log::deferred(&message, &told),
+            End::Failed => message_log::bounced(&message, &told),
+            End::Expired => message_log::expired(&message, &told),
+        }
+    }
+
+    fn message(&self) -> Message<'_> {
+        Message {
+            queue_id: &self.queue_id,
+            reverse_path: &self.reverse_path,
+        }
+    }
+}
+
+/// The host that was spoken with, else the next hop: `mx.example.org[192.0.2.1]`.
+impl fmt::Display for AttemptStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.far_end.host, self.far_end.host_address) {
+            (Some(host), Some(address)) => write!(f, "{host}[{address}]"),
+            (Some(host), None) => f.write_str(host),
+            (None, _) => f.write_str(&self.next_hop),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Giving up on what expired while its destination was down: nothing is sent, the sender is told with the destination's
+//! last words.
+
+use std::sync::Arc;
+
+use queue::{Expired, Queue};
+use smtp::EnhancedStatus;
+
+use super::attempt::{Attempted, FarEnd};
+use super::conclude::Conclude;
+use super::events::AttemptStory;
+use super::failure::Failure;
+use super::held::Holdings;
+use super::settle::{Settlement, Settler};
+
+/// Concludes expired units.
+pub struct Expiry {
+    /// For the original's header.
+    pub queue: Queue,
+    /// Makes conclusions.
+    pub conclude: Arc<Conclude>,
+    /// Records them.
+    pub settler: Settler,
+}
+
+impl Expiry {
+    /// Ends a unit whose time was up while its destination was suspended.
+    pub async fn expire(&self, expired: Expired, holdings: &Holdings) {
+        let Some(held) = holdings.take_in(expired.unit, Box::new(())) else {
+            return;
+        };
+        let unit = held.unit;
+        let id = unit.lease.unit.queue_id;
+        let content = match self.queue.load_content([id]).await {
+            Ok(mut contents) => contents.remove(&id).unwrap_or_default(),
+            Err(error) => {
+                // Still leased to us and no longer known: it will be adopted and tried again.
+                tracing::warn!(%error, "could not read the content of an expired message");
+                return;
+            }
+        };
+        let words = format!(
+            "the destination could not be reached: {}",
+            expired.last_reply
+        );
+        let attempted = Attempted::failed(
+            Failure::not_reached(EnhancedStatus::new(4, 4, 1), words),
+            std::time::Duration::ZERO,
+        );
+        let story = AttemptStory::new(&unit, "suspended".to_owned(), FarEnd::default());
+        let destination = unit.destination();
+        let now = time::OffsetDateTime::now_utc();
+        let conclusion = self.conclude.conclude(unit, attempted, &content, now, 0.5);
+        let settlement = Settlement {
+            conclusion,
+            place: held.place,
+            story,
+            destination,
+            probe: false,
+        };
+        self.settler.settle(settlement).await;
+    }
+}

@@ -1,0 +1,105 @@
+//! The DSN that tells a sender what the queue gave up on (RFC 3464, RFC 5321 §6.1).
+
+use message::dsn::{Action, Dsn, FailedRecipient, Original};
+use queue::{Content, LeasedUnit, NewMessage, Origin, QueueId, Service};
+use smtp::{Body, Mailbox, Report, ReversePath};
+use time::OffsetDateTime;
+
+use super::attempt::FarEnd;
+
+/// Who writes notifications.
+#[derive(Debug, Clone)]
+pub struct Notifier {
+    /// This host's name, the reporting MTA.
+    pub host_name: String,
+    /// The author.
+    pub author: Mailbox,
+    /// How long a notification is tried.
+    pub expire_after: std::time::Duration,
+}
+
+/// A recipient who won't get the message.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    /// Number within the message.
+    pub number: i32,
+    /// [`Action::Failed`] or [`Action::Expired`].
+    pub action: Action,
+    /// Why.
+    pub report: Report,
+}
+
+impl Notifier {
+    /// The notification on `given_up`, to be queued in the transaction that records the failure. None when nobody is to
+    /// be told: a null reverse-path never yields a DSN (RFC 5321 §4.5.5), nor does a message without failures.
+    pub fn notification(
+        &self,
+        unit: &LeasedUnit,
+        given_up: Vec<GivenUp>,
+        far_end: &FarEnd,
+        content: &Content,
+        now: OffsetDateTime,
+    ) -> Option<NewMessage> {
+        let sender = unit
+            .reverse_path
+            .mailbox()
+            .filter(|_| !given_up.is_empty())?;
+        let recipients: Vec<FailedRecipient> = given_up
+            .into_iter()
+            .filter_map(|given_up| self.failed_recipient(unit, given_up, far_end, now))
+            .collect();
+        let original_id = unit.lease.unit.queue_id;
+        let id = QueueId::generate(original_id.shard());
+        let dsn = Dsn {
+            id: &id.to_string(),
+            at: now,
+            from: &self.author,
+            to: sender,
+            reporting_mta: &self.host_name,
+            queue_id: &original_id.to_string(),
+            envelope_id: None,
+            arrival: unit.accepted_at,
+            recipients: &recipients,
+            original: Original::Headers(&content.to_bytes()),
+        };
+        Some(NewMessage {
+            id,
+            tenant: unit.tenant,
+            reverse_path: ReversePath::Null,
+            body: Body::SevenBit,
+            recipients: vec![sender.clone()],
+            content: Content::from(dsn.build()),
+            origin: Origin::own(Service::Outbound),
+            trace: unit.trace.clone(),
+            expires_at: now + self.expire_after,
+            lease_to: None,
+        })
+    }
+
+    fn failed_recipient(
+        &self,
+        unit: &LeasedUnit,
+        given_up: GivenUp,
+        far_end: &FarEnd,
+        now: OffsetDateTime,
+    ) -> Option<FailedRecipient> {
+        let recipient = unit
+            .recipients
+            .iter()
+            .find(|recipient| recipient.number == given_up.number)?;
+        let remote_mta = given_up
+            .report
+            .reply
+            .as_ref()
+            .and_then(|_| far_end.host.clone());
+        Some(FailedRecipient {
+            recipient: recipient.mailbox.clone(),
+            action: given_up.action,
+            status: given_up.report.status,
+            diagnostic: given_up.report.reply,
+            remote_mta,
+            last_attempt: Some(now),
+            detail: given_up.report.detail,
+        })
+    }
+}

@@ -1,0 +1,351 @@
+//! A worker serves one next hop: it takes what waits there, attempts it, hands the result on, and keeps its connection
+//! for what comes next.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use queue::{Content, Heart};
+use rpc::delivery::DeliveryClient;
+
+use super::attempt::{Attempted, FarEnd};
+use super::conclude::Conclude;
+use super::content::{ContentStore, Fetched};
+use super::deliver_local;
+use super::deliver_remote::{Line, RemoteSender, Shipment, Shipped};
+use super::events::AttemptStory;
+use super::failure::Failure;
+use super::held::HeldUnit;
+use super::route::NextHop;
+use super::scheduler::Scheduler;
+use super::settle::{Settlement, Settler};
+
+/// How often a worker looks whether its leases are certain again.
+const HEART_CHECK: Duration = Duration::from_millis(200);
+
+/// What workers share.
+#[derive(Clone)]
+pub struct WorkerContext {
+    /// Content that isn't at hand.
+    pub contents: ContentStore,
+    /// Sends to remote next hops.
+    pub remote: Arc<RemoteSender>,
+    /// Takes what is for our own mailboxes.
+    pub delivery: DeliveryClient,
+    /// Tells whether leases are certain.
+    pub heart: Arc<Heart>,
+    /// No final dot and no `Deliver` within so much of the end of the lease.
+    pub heart_margin: Duration,
+    /// Makes conclusions.
+    pub conclude: Arc<Conclude>,
+    /// Records them.
+    pub settler: Settler,
+    /// How long a connection is kept without work.
+    pub idle: Duration,
+}
+
+impl WorkerContext {
+    fn lease_is_certain(&self) -> bool {
+        self.heart.is_good(self.heart_margin)
+    }
+}
+
+/// What a worker does after an attempt.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+/// Serves a next hop until there is no more work for it.
+pub async fn work(scheduler: Scheduler, next_hop: NextHop) {
+    let on_connect = || -> Box<dyn Send + Sync> { Box::new(Connected::new(&scheduler, &next_hop)) };
+    let mut line = Line::new(&on_connect);
+    loop {
+        wait_for_certain_leases(&scheduler).await;
+        if scheduler.stop().is_cancelled() {
+            break;
+        }
+        let group = scheduler.lanes().take(&next_hop);
+        let next = if group.is_empty() {
+            rest(&scheduler, &next_hop, &line).await
+        } else {
+            attempt(&scheduler, &next_hop, &mut line, group).await
+        };
+        if next == Next::End {
+            break;
+        }
+    }
+    line.close().await;
+}
+
+/// An attempt that could not be finished isn't begun: with the database away, leases run out.
+async fn wait_for_certain_leases(scheduler: &Scheduler) {
+    while !scheduler.context().lease_is_certain() && !scheduler.stop().is_cancelled() {
+        tokio::time::sleep(HEART_CHECK).await;
+    }
+}
+
+/// Keeps an open connection for a while in case that more work comes.
+async fn rest(scheduler: &Scheduler, next_hop: &NextHop, line: &Line<'_>) -> Next {
+    let arrived = if line.is_open() {
+        scheduler.lanes().rest(next_hop)
+    } else {
+        None
+    };
+    if let Some(arrived) = arrived {
+        tokio::select! {
+            () = arrived.notified() => {}
+            () = tokio::time::sleep(scheduler.context().idle) => {}
+            () = scheduler.stop().cancelled() => {}
+        }
+        let mut lanes = scheduler.lanes();
+        lanes.resume(next_hop);
+        if lanes.has_work(next_hop) {
+            return Next::GoOn;
+        }
+    }
+    if scheduler.lanes().retire(next_hop) {
+        Next::End
+    } else {
+        Next::GoOn
+    }
+}
+
+async fn attempt(
+    scheduler: &Scheduler,
+    next_hop: &NextHop,
+    line: &mut Line<'_>,
+    group: Vec<HeldUnit>,
+) -> Next {
+    let round = Round {
+        scheduler,
+        next_hop,
+        started: Instant::now(),
+    };
+    match next_hop {
+        NextHop::Hold => round.hold(group).await,
+        NextHop::Discard => round.discard(group).await,
+        NextHop::Unknown => {
+            round
+                .fail(group, &Failure::internal("the directory did not answer"))
+                .await
+        }
+        NextHop::Local | NextHop::SmartHost(_) | NextHop::Mx(_) => {
+            match scheduler.context().contents.fetch(&group).await {
+                Ok(Some(content)) => return round.send(line, group, content).await,
+                // The message is gone: others completed it, and our lease with it.
+                Ok(None) => tracing::info!(next_hop = %next_hop, "the message is no longer queued"),
+                Err(error) => {
+                    round
+                        .fail(group, &Failure::internal(error.to_string()))
+                        .await
+                }
+            }
+        }
+    }
+    Next::GoOn
+}
+
+/// One attempt at the units of one message.
+struct Round<'a> {
+    scheduler: &'a Scheduler,
+    next_hop: &'a NextHop,
+    started: Instant,
+}
+
+impl Round<'_> {
+    async fn send(&self, line: &mut Line<'_>, group: Vec<HeldUnit>, content: Fetched) -> Next {
+        for held in &group {
+            self.story(held, FarEnd::default()).begins();
+        }
+        if *self.next_hop == NextHop::Local {
+            self.deliver(group, content).await;
+            return Next::GoOn;
+        }
+        let Some(shipment) = shipment(&group, &content) else {
+            return Next::GoOn;
+        };
+        let context = self.scheduler.context();
+        let fence = || context.lease_is_certain();
+        let shipped = context
+            .remote
+            .send(line, self.next_hop, &shipment, &fence)
+            .await;
+        if shipped.fenced {
+            // Nothing was concluded: the group waits until leases are certain, or is fenced for good.
+            self.put_back(group);
+            return Next::GoOn;
+        }
+        if shipped.is_turned_away() {
+            return self.turned_away(group, shipped, &content).await;
+        }
+        self.conclude_shipped(group, shipped, &content).await;
+        Next::GoOn
+    }
+
+    async fn deliver(&self, group: Vec<HeldUnit>, content: Fetched) {
+        if !self.scheduler.context().lease_is_certain() {
+            return self.put_back(group);
+        }
+        let units: Vec<_> = group.iter().map(|held| &held.unit).collect();
+        let delivery = &self.scheduler.context().delivery;
+        let handed = deliver_local::deliver(delivery, &units, content.content.clone()).await;
+        for held in group {
+            let attempted = Attempted {
+                outcomes: handed.outcomes.clone(),
+                undecided: handed.undecided.clone(),
+                far_end: handed.far_end.clone(),
+                duration: self.started.elapsed(),
+            };
+            self.conclude(held, attempted, &content.content).await;
+        }
+    }
+
+    /// No host gave us a session. Either they only take no more of them, or the destination is down: then everything that
+    /// waits for it goes back, and what wasn't tried isn't charged.
+    async fn turned_away(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) -> Next {
+        let tried = group.len();
+        let Some(mut all) = self.scheduler.lanes().turned_away(self.next_hop, group) else {
+            return Next::End;
+        };
+        let untried = all.split_off(tried.min(all.len()));
+        let failure = shipped.undecided.clone();
+        let mut resting: HashSet<_> = all.iter().map(|held| held.unit.destination()).collect();
+        self.conclude_shipped(all, shipped, content).await;
+        for held in untried {
+            let story = self.story(&held, FarEnd::default());
+            // A destination rests once, however many units come back from it.
+            let suspend = failure
+                .clone()
+                .filter(|_| resting.insert(held.unit.destination()));
+            let conclusion = self
+                .scheduler
+                .context()
+                .conclude
+                .untried(held.unit.clone(), suspend);
+            self.settle(held, conclusion, story).await;
+        }
+        Next::GoOn
+    }
+
+    /// Splits what was said on a shipment among its units.
+    async fn conclude_shipped(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) {
+        let mut outcomes = shipped.outcomes.into_iter();
+        for held in group {
+            let numbers: Vec<i32> = held
+                .unit
+                .recipients
+                .iter()
+                .map(|recipient| recipient.number)
+                .collect();
+            let said = numbers.into_iter().zip(outcomes.by_ref());
+            let attempted = Attempted {
+                outcomes: said
+                    .filter_map(|(number, outcome)| Some((number, outcome?)))
+                    .collect(),
+                undecided: shipped.undecided.clone(),
+                far_end: shipped.far_end.clone(),
+                duration: self.started.elapsed(),
+            };
+            self.conclude(held, attempted, &content.content).await;
+        }
+    }
+
+    async fn fail(&self, group: Vec<HeldUnit>, failure: &Failure) {
+        for held in group {
+            self.conclude(
+                held,
+                Attempted::failed(failure.clone(), self.started.elapsed()),
+                &Content::default(),
+            )
+            .await;
+        }
+    }
+
+    async fn hold(&self, group: Vec<HeldUnit>) {
+        for held in group {
+            let story = self.story(&held, FarEnd::default());
+            let conclusion = self.scheduler.context().conclude.hold(held.unit.clone());
+            self.settle(held, conclusion, story).await;
+        }
+    }
+
+    async fn discard(&self, group: Vec<HeldUnit>) {
+        for held in group {
+            let story = self.story(&held, FarEnd::default());
+            let conclusion = self.scheduler.context().conclude.discard(held.unit.clone());
+            self.settle(held, conclusion, story).await;
+        }
+    }
+
+    async fn conclude(&self, held: HeldUnit, attempted: Attempted, content: &Content) {
+        let story = self.story(&held, attempted.far_end.clone());
+        let now = time::OffsetDateTime::now_utc();
+        let spread = rand::random();
+        let conclude = &self.scheduler.context().conclude;
+        let conclusion = conclude.conclude(held.unit.clone(), attempted, content, now, spread);
+        self.settle(held, conclusion, story).await;
+    }
+
+    async fn settle(
+        &self,
+        held: HeldUnit,
+        conclusion: super::conclude::Conclusion,
+        story: AttemptStory,
+    ) {
+        let settlement = Settlement {
+            conclusion,
+            story,
+            destination: held.unit.destination(),
+            probe: held.unit.probe,
+            place: held.place,
+        };
+        self.scheduler.context().settler.settle(settlement).await;
+    }
+
+    fn put_back(&self, group: Vec<HeldUnit>) {
+        for held in group {
+            self.scheduler.push(self.next_hop, held);
+        }
+    }
+
+    fn story(&self, held: &HeldUnit, far_end: FarEnd) -> AttemptStory {
+        AttemptStory::new(&held.unit, self.next_hop.to_string(), far_end)
+    }
+}
+
+fn shipment(group: &[HeldUnit], content: &Fetched) -> Option<Shipment> {
+    let first = group.first()?;
+    let recipients = group.iter().flat_map(|held| &held.unit.recipients);
+    Some(Shipment {
+        reverse_path: first.unit.reverse_path.clone(),
+        recipients: recipients
+            .map(|recipient| recipient.mailbox.clone())
+            .collect(),
+        body: first.unit.body,
+        content: content.content.parts(),
+    })
+}
+
+/// Counts as a connection of its lane while it lives.
+struct Connected {
+    scheduler: Scheduler,
+    next_hop: NextHop,
+}
+
+impl Connected {
+    fn new(scheduler: &Scheduler, next_hop: &NextHop) -> Self {
+        scheduler.lanes().connected(next_hop);
+        Self {
+            scheduler: scheduler.clone(),
+            next_hop: next_hop.clone(),
+        }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.scheduler.lanes().disconnected(&self.next_hop);
+    }
+}

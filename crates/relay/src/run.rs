@@ -1,0 +1,391 @@
+//! The running service: its sockets and its tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::{EnqueueConfig, Enqueuer, Queue, Registration};
+use rpc::delivery::DeliveryClient;
+use rpc::directory::DirectoryClient;
+use rpc::hand_off::{HandOff, Load, Producer, RelayHandOff};
+use rpc::{GrpcServer, GrpcServerError};
+use service::config::{ListenTls, Problem};
+use service::wiring;
+use smtp::server::Config as SessionConfig;
+use smtp::{Dialect, Domain, LocalPart, Mailbox};
+use smtp_net::{Budget, ClientOptions, Listener, ReloadingTls, WATCH_INTERVAL};
+use thiserror::Error;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::inbound::accept::Acceptor;
+use crate::inbound::policy::{Inbound, InboundSession};
+use crate::outbound::conclude::Conclude;
+use crate::outbound::deliver_remote::RemoteSender;
+use crate::outbound::engine::Sink;
+use crate::outbound::lanes::LaneLimits;
+use crate::outbound::life::Outbound;
+use crate::outbound::mx::{MxResolver, MxSettings};
+use crate::outbound::notify::Notifier;
+use crate::outbound::retry::Backoff;
+use crate::outbound::route::RouteTable;
+use crate::outbound::scheduler::Routes;
+
+/// How long a look-up in the directory may take.
+const DIRECTORY_DEADLINE: Duration = Duration::from_secs(5);
+/// How long putting a message into mailboxes may take: a busy disk is no reason to make duplicates.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
+/// Units of one message that go out in one transaction.
+const GROUP: usize = 100;
+
+/// Why the service does not start. Each names what to look at.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A value of the configuration cannot be used.
+    #[error("{}: {}", .0.key, .0.message)]
+    Config(Problem),
+    /// The certificate for other servers.
+    #[error("the certificate for other mail servers is of no use")]
+    Certificate(#[source] smtp_net::TlsFilesError),
+    /// A socket for other servers.
+    #[error(transparent)]
+    Listen(smtp_net::BindError),
+    /// Our own gRPC server.
+    #[error(transparent)]
+    Grpc(GrpcServerError),
+    /// The schema of the queue.
+    #[error("the queue's schema cannot be set up")]
+    Migrate(#[source] queue::MigrationError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(queue::ConnectError),
+    /// The way to the directory or to delivery.
+    #[error("delivery cannot be called")]
+    Channel(#[source] rpc::ChannelError),
+    /// The resolver.
+    #[error("names cannot be looked up: {0}")]
+    Dns(String),
+}
+
+/// Why the service ended without being asked to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The gRPC server broke.
+    #[error(transparent)]
+    Grpc(#[from] GrpcServerError),
+    /// A task of ours panicked.
+    #[error("a part of the service broke")]
+    Broken(#[from] JoinError),
+}
+
+/// Starts the service. When this returns `Ok`, it takes mail on every socket, until `shutdown`.
+///
+/// # Errors
+/// Any [`StartError`]. A directory or a delivery service that does not answer is none: they may come later.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    let tls = config
+        .tls
+        .as_ref()
+        .map(|tls| ReloadingTls::load(wiring::tls_files(tls)));
+    let tls = tls.transpose().map_err(StartError::Certificate)?;
+    let listeners = bind(&config, tls.as_ref())?;
+    let grpc = GrpcServer::bind(&wiring::grpc_server(&config.grpc))
+        .await
+        .map_err(StartError::Grpc)?;
+    let sink = Sink::default();
+    let handed_off = Load::new(
+        config.outbound.handed_off,
+        config.outbound.handed_off_memory,
+    );
+    let hand_off = RelayHandOff::new(handed_off, sink.clone());
+    let routes = Routes::new(arc_swap::ArcSwap::from_pointee(route_table(&config)?));
+    let directory = directory(&config)?;
+    queue::migrate(config.database.url())
+        .await
+        .map_err(StartError::Migrate)?;
+    let queue = Queue::connect(&wiring::database(&config.database))
+        .await
+        .map_err(StartError::Queue)?;
+    let outbound = outbound(
+        &config,
+        &queue,
+        sink,
+        &hand_off,
+        &directory,
+        &routes,
+        grpc.local_addr(),
+    )?;
+
+    let mut running = Running {
+        sockets: listeners.iter().map(Listener::local_addr).collect(),
+        grpc: grpc.local_addr(),
+        tls,
+        routes,
+        tasks: JoinSet::new(),
+        stop: shutdown.child_token(),
+    };
+    let inbound = Arc::new(inbound(&config, &queue, &hand_off, directory));
+    running.take_mail(&config, listeners, &inbound);
+    running
+        .tasks
+        .spawn(grpc.with(hand_off.service()).serve(running.stop.clone()));
+    running.spawn(outbound.run(running.stop.clone()));
+    if let Some(tls) = running.tls.clone() {
+        running.spawn(async_watch(tls, running.stop.clone()));
+    }
+    for address in &running.sockets {
+        tracing::info!(%address, "taking mail from other servers");
+    }
+    Ok(running)
+}
+
+async fn async_watch(tls: ReloadingTls, stop: CancellationToken) {
+    tls.watch(WATCH_INTERVAL, stop).await;
+}
+
+fn bind(config: &Config, tls: Option<&ReloadingTls>) -> Result<Vec<Listener>, StartError> {
+    let bind_one = |section| {
+        let (address, options) = wiring::listener(section, tls);
+        Listener::bind(address, options)
+    };
+    let listeners: Result<_, _> = config.listen.iter().map(bind_one).collect();
+    listeners.map_err(StartError::Listen)
+}
+
+fn route_table(config: &Config) -> Result<RouteTable, StartError> {
+    RouteTable::new(&config.route)
+        .map_err(|problems| StartError::Config(Problem::new("route", problems.join("; "))))
+}
+
+fn misconfigured(section: &str, problem: Problem) -> StartError {
+    StartError::Config(problem.within(section))
+}
+
+fn directory(config: &Config) -> Result<DirectoryClient, StartError> {
+    let channel = wiring::channel(&config.directory, DIRECTORY_DEADLINE)
+        .map_err(|problem| misconfigured("directory", problem))?;
+    DirectoryClient::new(&channel).map_err(StartError::Channel)
+}
+
+fn delivery(config: &Config) -> Result<DeliveryClient, StartError> {
+    let channel = wiring::channel(&config.delivery, DELIVERY_DEADLINE)
+        .map_err(|problem| misconfigured("delivery", problem))?;
+    DeliveryClient::new(&channel).map_err(StartError::Channel)
+}
+
+fn inbound(
+    config: &Config,
+    queue: &Queue,
+    hand_off: &RelayHandOff,
+    directory: DirectoryClient,
+) -> Inbound {
+    Inbound {
+        directory,
+        acceptor: Acceptor {
+            producer: Producer {
+                enqueuer: Enqueuer::start(queue, EnqueueConfig::default()),
+                hand_off: HandOff::local(hand_off),
+            },
+            host_name: config.host_name.clone(),
+            expire_after: config.outbound.expire_after,
+        },
+        relay_networks: config.inbound.relay_networks.clone(),
+        max_hops: config.inbound.max_hops,
+    }
+}
+
+fn outbound(
+    config: &Config,
+    queue: &Queue,
+    sink: Sink,
+    hand_off: &RelayHandOff,
+    directory: &DirectoryClient,
+    routes: &Routes,
+    grpc: SocketAddr,
+) -> Result<Outbound, StartError> {
+    let settings = &config.outbound;
+    let host_name = host_name(config)?;
+    Ok(Outbound {
+        queue: queue.clone(),
+        registration: Registration {
+            address: grpc.to_string(),
+            node: config.host_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        hand_off: hand_off.clone(),
+        sink,
+        directory: directory.clone(),
+        delivery: delivery(config)?,
+        remote: Arc::new(remote_sender(config, &host_name)?),
+        routes: routes.clone(),
+        conclude: Arc::new(Conclude {
+            backoff: Backoff {
+                first: settings.retry_first,
+                longest: settings.retry_longest,
+            },
+            internal_retry: settings.internal_retry,
+            notifier: Notifier {
+                host_name: config.host_name.clone(),
+                author: mailer_daemon(host_name)?,
+                expire_after: settings.expire_after,
+            },
+        }),
+        suspend: Backoff {
+            first: settings.suspend_first,
+            longest: settings.suspend_longest,
+        },
+        limits: LaneLimits {
+            remote: settings.connections_per_destination,
+            local: settings.local_deliveries,
+            group: GROUP,
+        },
+        claimed: settings.claimed,
+        content_memory: settings.content_memory,
+        idle: settings.idle,
+        poll: settings.poll,
+        drain_deadline: settings.drain_deadline,
+    })
+}
+
+fn remote_sender(config: &Config, host_name: &Domain) -> Result<RemoteSender, StartError> {
+    let settings = &config.outbound;
+    let resolver = MxResolver::new(MxSettings {
+        nameservers: config.dns.nameservers.clone(),
+        own_names: vec![config.host_name.clone()],
+        port: settings.port,
+        refused_networks: settings.refused_networks.clone(),
+    });
+    let options = ClientOptions {
+        source_address: settings.source_address,
+        connect_timeout: settings.connect_timeout,
+        ..ClientOptions::new(smtp::client::Config::new(host_name.clone()))
+    };
+    let resolver = resolver.map_err(|error| StartError::Dns(error.to_string()))?;
+    Ok(RemoteSender::new(
+        resolver,
+        options,
+        settings.messages_per_connection,
+    ))
+}
+
+fn host_name(config: &Config) -> Result<Domain, StartError> {
+    Domain::parse(&config.host_name)
+        .map_err(|error| StartError::Config(Problem::new("host_name", error.to_string())))
+}
+
+/// The author of notifications.
+fn mailer_daemon(host_name: Domain) -> Result<Mailbox, StartError> {
+    LocalPart::parse("MAILER-DAEMON")
+        .map(|local_part| Mailbox::new(local_part, host_name))
+        .map_err(|error| StartError::Config(Problem::new("host_name", error.to_string())))
+}
+
+/// A service that takes and sends mail.
+#[derive(Debug)]
+pub struct Running {
+    sockets: Vec<SocketAddr>,
+    grpc: SocketAddr,
+    tls: Option<ReloadingTls>,
+    routes: Routes,
+    tasks: JoinSet<Result<(), GrpcServerError>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// The sockets for other servers, in the order of the configuration.
+    #[must_use]
+    pub fn sockets(&self) -> &[SocketAddr] {
+        &self.sockets
+    }
+
+    /// Where producers hand off, and `grpc.health.v1` answers.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// What may change while the service runs: certificate and routes.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            tls: self.tls.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// Returns when the service has ended: after `shutdown`, once every session and every attempt is over.
+    ///
+    /// # Errors
+    /// Any [`RunError`], which ends all the rest in good order.
+    pub async fn wait(mut self) -> Result<(), RunError> {
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            let ended = match ended {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => RunError::from(error),
+                Err(error) => RunError::from(error),
+            };
+            self.stop.cancel();
+            result = result.and(Err(ended));
+        }
+        result
+    }
+
+    fn take_mail(&mut self, config: &Config, listeners: Vec<Listener>, inbound: &Arc<Inbound>) {
+        let limits = &config.inbound;
+        let budget = Budget::new(
+            in_memory(limits.content_memory),
+            in_memory(limits.content_memory_per_client),
+        );
+        for (listener, section) in listeners.into_iter().zip(&config.listen) {
+            let session = SessionConfig {
+                max_message_size: limits.message_size,
+                max_recipients: limits.recipients,
+                start_tls: section.tls == ListenTls::StartTls,
+                ..SessionConfig::new(Dialect::Smtp, config.host_name.clone())
+            };
+            let inbound = inbound.clone();
+            self.spawn(listener.serve(
+                Arc::new(session),
+                budget.clone(),
+                move |_| InboundSession::new(inbound.clone()),
+                self.stop.clone(),
+            ));
+        }
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async {
+            task.await;
+            Ok(())
+        });
+    }
+}
+
+/// Renews what may change while the service runs.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    tls: Option<ReloadingTls>,
+    routes: Routes,
+}
+
+impl Reloader {
+    /// Reads the certificate again and takes the routes of a configuration that was read again. Whatever is of no use
+    /// leaves the old in place.
+    ///
+    /// # Errors
+    /// [`StartError::Certificate`] or [`StartError::Config`].
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        if let Some(tls) = &self.tls {
+            tls.reload().map_err(StartError::Certificate)?;
+        }
+        self.routes.store(Arc::new(route_table(config)?));
+        Ok(())
+    }
+}
+
+/// What does not fit the address space cannot be reserved anyway.
+fn in_memory(octets: u64) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}
