@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use smtp_net::{ReloadingTls, TlsFiles};
 
 pub(crate) const HOST: &str = "mx.example.org";
@@ -31,6 +31,19 @@ pub(crate) fn fresh() -> (ReloadingTls, CertificateDer<'static>) {
     let certificate = write_pair(folder.path());
     let tls = ReloadingTls::load(files_in(folder.path())).unwrap();
     (tls, certificate)
+}
+
+/// A server's configuration for a scripted handshake.
+pub(crate) fn server_config() -> Arc<ServerConfig> {
+    let pair = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![pair.cert.der().clone()], key);
+    Arc::new(config.unwrap())
 }
 
 /// A client that trusts one certificate and nothing else.

@@ -34,10 +34,12 @@ async fn fails_to_connect(script: &str) -> ConnectFailure {
 
 /// Sends a message to two recipients through a server that goes on from the opening like this.
 async fn send(script: &str) -> Vec<RecipientResult> {
+    send_with(&options(), script).await
+}
+
+async fn send_with(options: &ClientOptions, script: &str) -> Vec<RecipientResult> {
     let server = Scripted::start(&format!("{OPENING}{script}")).await;
-    let mut options = options();
-    options.session.timeouts.final_dot = Duration::from_millis(50);
-    let mut connection = connect(&server, &options).await.unwrap();
+    let mut connection = connect(&server, options).await.unwrap();
     let results = attempt(&mut connection, b"one\r\n", Body::SevenBit, true).await;
     drop(connection);
     server.was_followed().await;
@@ -227,11 +229,12 @@ async fn the_connection_is_lost() {
 
 #[tokio::test]
 async fn the_final_reply_never_comes() {
-    let results = send(
-        "C: MAIL\nC: RCPT\nC: RCPT\nC: DATA\nS: 250 Yes\nS: 250 Yes\nS: 250 Yes\nS: 354 Go\nC* .\n...",
-    );
+    let mut impatient = options();
+    impatient.session.timeouts.final_dot = Duration::from_millis(50);
+    let script = "C: MAIL\nC: RCPT\nC: RCPT\nC: DATA\nS: 250 Yes\nS: 250 Yes\nS: 250 Yes\nS: 354 Go\nC* .\n...";
+    let results = send_with(&impatient, script).await;
     assert_eq!(
-        interrupted(&results.await),
+        interrupted(&results),
         vec![(Stage::FinalDot, Ending::TimedOut); 2]
     );
 }

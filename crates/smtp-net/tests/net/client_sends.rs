@@ -6,11 +6,14 @@ use bytes::Bytes;
 use smtp::client::NotAuthenticated;
 use smtp::{Body, Mailbox, ReversePath};
 use smtp_net::{AuthFailure, ClientConnection, OutboundTransaction};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{self, HOST};
 use crate::client_failures::options;
 use crate::service::{Options, Service};
 use crate::soon;
+use crate::told::Told;
 
 async fn send(connection: &mut ClientConnection, recipients: &[&str], content: &[Bytes]) -> String {
     let recipients: Vec<Mailbox> = recipients
@@ -112,6 +115,32 @@ async fn a_password_never_goes_out_in_plaintext() {
     let in_plaintext = AuthFailure::NotTried(NotAuthenticated::InPlaintext);
     assert_eq!(login, Err(in_plaintext));
     assert!(connection.is_reusable());
+}
+
+#[tokio::test]
+async fn plaintext_injected_behind_starttls_is_never_believed() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = soon(listener.accept()).await.unwrap();
+        let mut plain = Told::over(stream);
+        plain.say("220 mx\r\n").await;
+        plain.expect("EHLO").await;
+        plain.say("250-mx\r\n250 STARTTLS\r\n").await;
+        plain.expect("STARTTLS").await;
+        plain.say("220 Go on\r\n250-evil\r\n250 SIZE 1\r\n").await;
+        let acceptor = TlsAcceptor::from(certificates::server_config());
+        let mut client = Told::over(soon(acceptor.accept(plain.stream)).await.unwrap());
+        client.expect("EHLO").await;
+        client.say("250-mx\r\n250 SIZE 2\r\n").await;
+        client.expect("QUIT").await;
+    });
+    let options = options();
+    let connecting = ClientConnection::connect(address, HOST, &options);
+    let connection = soon(connecting).await.unwrap();
+    assert_eq!(connection.extensions().max_message_size(), Some(2));
+    soon(connection.quit()).await;
+    soon(server).await.unwrap();
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ async fn a_client_that_stops_within_content_is_told_and_left() {
 
 #[tokio::test]
 async fn a_client_that_does_not_listen_is_left() {
-    let options = Options::plain().with_timeouts(|timeouts| timeouts.command = SHORT);
+    let options =
+        Options::plain().with_timeouts(|timeouts| timeouts.command = Duration::from_secs(1));
     let service = Service::start(options);
     let mut client = Told::introduced(service.address).await;
     let noops = "NOOP\r\n".repeat(10_000);
