@@ -1,0 +1,33 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::account::AccountCommand;
+use crate::alias::AliasCommand;
+use crate::domain::DomainCommand;
+use crate::migrate::MigrateCommand;
+use crate::queue::QueueCommand;
+
+/// Chasqui, a mail transport system: look after its directory and its queue, or try it out
+#[derive(Debug, Parser)]
+#[command(name = "chasqui", version, propagate_version = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+/// What the command is about.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Noun {
+    /// Local domains
+    Domain(DomainCommand),
+    /// Accounts: mailboxes, most of which someone can log in to
+    Account(AccountCommand),
+    /// Aliases: addresses that lead to accounts
+    Alias(AliasCommand),
+    /// Queued mail: look at it and steer it
+    Queue(QueueCommand),
+    /// Set the database up, or bring it up to date; safe to repeat, and while services run
+    Migrate(MigrateCommand),
+}

@@ -1,0 +1,6 @@
+//! The command line as an operator sees it, on a real Postgres.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod directory;
+mod operator;
+mod usage;
