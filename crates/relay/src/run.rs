@@ -132,16 +132,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
         .spawn(grpc.with(hand_off.service()).serve(running.stop.clone()));
     running.spawn(outbound.run(running.stop.clone()));
     if let Some(tls) = running.tls.clone() {
-        running.spawn(async_watch(tls, running.stop.clone()));
+        let stop = running.stop.clone();
+        running.spawn(async move { tls.watch(WATCH_INTERVAL, stop).await });
     }
     for address in &running.sockets {
         tracing::info!(%address, "taking mail from other servers");
     }
     Ok(running)
-}
-
-async fn async_watch(tls: ReloadingTls, stop: CancellationToken) {
-    tls.watch(WATCH_INTERVAL, stop).await;
 }
 
 fn bind(config: &Config, tls: Option<&ReloadingTls>) -> Result<Vec<Listener>, StartError> {

@@ -14,30 +14,30 @@ use smtp_net::SessionInfo;
 use time::OffsetDateTime;
 
 /// A message that the policy has let through.
-pub struct Arrival<'a> {
+pub(crate) struct Arrival<'a> {
     /// Where failures are reported to.
-    pub reverse_path: ReversePath,
+    pub(crate) reverse_path: ReversePath,
     /// Whom it is for, at least one.
-    pub recipients: Vec<Mailbox>,
+    pub(crate) recipients: Vec<Mailbox>,
     /// What came between DATA and the final dot.
-    pub content: Bytes,
+    pub(crate) content: Bytes,
     /// The session that it came on.
-    pub session: &'a SessionInfo,
+    pub(crate) session: &'a SessionInfo,
 }
 
 /// Takes responsibility for messages.
-pub struct Acceptor {
+pub(crate) struct Acceptor {
     /// Queues and hands off.
-    pub producer: Producer,
+    pub(crate) producer: Producer,
     /// Our name in trace fields.
-    pub host_name: String,
+    pub(crate) host_name: String,
     /// How long delivery is tried.
-    pub expire_after: Duration,
+    pub(crate) expire_after: Duration,
 }
 
 impl Acceptor {
     /// Queues the message. The reply is `250` only after the COMMIT (RFC 5321 §6.1).
-    pub async fn accept(&self, arrival: Arrival<'_>) -> Reply {
+    pub(crate) async fn accept(&self, arrival: Arrival<'_>) -> Reply {
         let id = self.producer.next_id();
         let message = self.queued_form(id, &arrival);
         let size = message.content.len();

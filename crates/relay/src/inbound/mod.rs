@@ -1,5 +1,5 @@
 //! Inbound: mail from other servers on port 25 becomes queued mail.
 
-pub mod accept;
-pub mod policy;
-pub mod refusal;
+pub(crate) mod accept;
+pub(crate) mod policy;
+pub(crate) mod refusal;

@@ -13,19 +13,19 @@ use super::accept::{Acceptor, Arrival};
 use super::refusal;
 
 /// What all inbound sessions share.
-pub struct Inbound {
+pub(crate) struct Inbound {
     /// Who is local.
-    pub directory: DirectoryClient,
+    pub(crate) directory: DirectoryClient,
     /// Takes responsibility for messages.
-    pub acceptor: Acceptor,
+    pub(crate) acceptor: Acceptor,
     /// Clients that may send to anybody.
-    pub relay_networks: Vec<IpNet>,
+    pub(crate) relay_networks: Vec<IpNet>,
     /// A message with more Received fields goes round (RFC 5321 §6.3: at least 100).
-    pub max_hops: usize,
+    pub(crate) max_hops: usize,
 }
 
 /// The policy of one inbound connection.
-pub struct InboundSession {
+pub(crate) struct InboundSession {
     shared: Arc<Inbound>,
     /// Whom `<Postmaster>` means, once it was asked for.
     postmaster: Option<Mailbox>,
@@ -33,7 +33,7 @@ pub struct InboundSession {
 
 impl InboundSession {
     /// For a new connection.
-    pub fn new(shared: Arc<Inbound>) -> Self {
+    pub(crate) fn new(shared: Arc<Inbound>) -> Self {
         Self {
             shared,
             postmaster: None,

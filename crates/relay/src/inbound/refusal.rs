@@ -3,7 +3,7 @@
 use smtp::{EnhancedStatus, Mailbox, Reply, ReplyCode};
 
 /// RFC 5321 §3.6.2: we are no relay for this client and that domain.
-pub fn relaying_denied(recipient: &Mailbox) -> Reply {
+pub(crate) fn relaying_denied(recipient: &Mailbox) -> Reply {
     Reply::new(
         ReplyCode::MAILBOX_UNAVAILABLE,
         EnhancedStatus::new(5, 7, 1),
@@ -12,7 +12,7 @@ pub fn relaying_denied(recipient: &Mailbox) -> Reply {
 }
 
 /// RFC 5321 §3.3: nobody has this address.
-pub fn unknown_user(recipient: &Mailbox) -> Reply {
+pub(crate) fn unknown_user(recipient: &Mailbox) -> Reply {
     Reply::new(
         ReplyCode::MAILBOX_UNAVAILABLE,
         EnhancedStatus::new(5, 1, 1),
@@ -21,7 +21,7 @@ pub fn unknown_user(recipient: &Mailbox) -> Reply {
 }
 
 /// The account exists, and takes no mail.
-pub fn disabled_user(recipient: &Mailbox) -> Reply {
+pub(crate) fn disabled_user(recipient: &Mailbox) -> Reply {
     Reply::new(
         ReplyCode::MAILBOX_UNAVAILABLE,
         EnhancedStatus::new(5, 2, 1),
@@ -30,7 +30,7 @@ pub fn disabled_user(recipient: &Mailbox) -> Reply {
 }
 
 /// `<Postmaster>` where no domain is set up.
-pub fn no_postmaster() -> Reply {
+pub(crate) fn no_postmaster() -> Reply {
     Reply::new(
         ReplyCode::MAILBOX_UNAVAILABLE,
         EnhancedStatus::new(5, 1, 1),
@@ -39,12 +39,12 @@ pub fn no_postmaster() -> Reply {
 }
 
 /// The directory gave no answer: internal trouble is never the sender's.
-pub fn cannot_tell_now() -> Reply {
+pub(crate) fn cannot_tell_now() -> Reply {
     Reply::local_error("Addresses cannot be checked now, try again later")
 }
 
 /// RFC 5321 §6.3: the message goes round.
-pub fn too_many_hops(hops: usize, limit: usize) -> Reply {
+pub(crate) fn too_many_hops(hops: usize, limit: usize) -> Reply {
     Reply::new(
         ReplyCode::TRANSACTION_FAILED,
         EnhancedStatus::new(5, 4, 6),

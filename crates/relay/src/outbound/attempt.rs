@@ -10,33 +10,33 @@ use super::failure::Failure;
 
 /// The result of one attempt at one unit.
 #[derive(Debug, Clone)]
-pub struct Attempted {
+pub(crate) struct Attempted {
     /// How it ended for the recipients on whom a word was said, by recipient number.
-    pub outcomes: Vec<(i32, Outcome)>,
+    pub(crate) outcomes: Vec<(i32, Outcome)>,
     /// Why nothing is known of the others: the session, the host, or something of ours failed.
-    pub undecided: Option<Failure>,
+    pub(crate) undecided: Option<Failure>,
     /// Whom we spoke with last.
-    pub far_end: FarEnd,
+    pub(crate) far_end: FarEnd,
     /// From the lease to the last word.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
 }
 
 /// Whom an attempt spoke with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FarEnd {
+pub(crate) struct FarEnd {
     /// Our address on that connection.
-    pub source_address: Option<IpAddr>,
+    pub(crate) source_address: Option<IpAddr>,
     /// Name of the host.
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// Its address.
-    pub host_address: Option<IpAddr>,
+    pub(crate) host_address: Option<IpAddr>,
     /// TLS version and cipher; `none` on a plain connection.
-    pub tls: Option<String>,
+    pub(crate) tls: Option<String>,
 }
 
 impl Attempted {
     /// All recipients share one failure.
-    pub fn failed(failure: Failure, duration: Duration) -> Self {
+    pub(crate) fn failed(failure: Failure, duration: Duration) -> Self {
         Self {
             outcomes: Vec::new(),
             undecided: Some(failure),

@@ -15,42 +15,42 @@ use super::retry::{Backoff, due_at};
 
 /// What concluding must know.
 #[derive(Debug, Clone)]
-pub struct Conclude {
+pub(crate) struct Conclude {
     /// The back-off of deferred units.
-    pub backoff: Backoff,
+    pub(crate) backoff: Backoff,
     /// How soon to try again when something of ours was at fault.
-    pub internal_retry: Duration,
+    pub(crate) internal_retry: Duration,
     /// Writes notifications.
-    pub notifier: Notifier,
+    pub(crate) notifier: Notifier,
 }
 
 /// An attempt's end, ready to be recorded.
 #[derive(Debug)]
-pub struct Conclusion {
+pub(crate) struct Conclusion {
     /// What goes to the queue.
-    pub completion: Completion,
+    pub(crate) completion: Completion,
     /// Whether a notification goes with it.
-    pub notifies: bool,
+    pub(crate) notifies: bool,
     /// The recipients' fates, for the log.
-    pub fates: Vec<Fate>,
+    pub(crate) fates: Vec<Fate>,
     /// Why the destination is to rest.
-    pub suspend: Option<Failure>,
+    pub(crate) suspend: Option<Failure>,
 }
 
 /// What became of one recipient.
 #[derive(Debug, Clone)]
-pub struct Fate {
+pub(crate) struct Fate {
     /// Number within the message.
-    pub number: i32,
+    pub(crate) number: i32,
     /// How it ended this time.
-    pub end: End,
+    pub(crate) end: End,
     /// The words.
-    pub report: Report,
+    pub(crate) report: Report,
 }
 
 /// How an attempt ended for a recipient, expiry taken into account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The next hop took responsibility.
     Delivered,
     /// To be tried again.
@@ -64,7 +64,7 @@ pub enum End {
 impl Conclude {
     /// Concludes an attempt. `content` is the original, for a notification; `spread` is a random number in 0..1 for the
     /// jitter.
-    pub fn conclude(
+    pub(crate) fn conclude(
         &self,
         unit: LeasedUnit,
         attempted: Attempted,
@@ -100,13 +100,13 @@ impl Conclude {
     }
 
     /// Gives back a unit that wasn't tried because its destination is down, and rests the destination.
-    pub fn untried(&self, unit: LeasedUnit, suspend: Option<Failure>) -> Conclusion {
+    pub(crate) fn untried(&self, unit: LeasedUnit, suspend: Option<Failure>) -> Conclusion {
         let completion = Completion::new(unit, [], Rest::Release { charge: false });
         Conclusion::without_word(completion, suspend)
     }
 
     /// Keeps a unit until it is released, as a route says.
-    pub fn hold(&self, unit: LeasedUnit) -> Conclusion {
+    pub(crate) fn hold(&self, unit: LeasedUnit) -> Conclusion {
         let reason = format!("a route holds mail for {}", unit.domain);
         let entry = unsent(&unit, JournalOutcome::Returned, &reason);
         let completion = Completion::new(unit, [], Rest::Hold { reason }).journalled([entry]);
@@ -114,7 +114,7 @@ impl Conclude {
     }
 
     /// Throws a unit away, as a route says.
-    pub fn discard(&self, unit: LeasedUnit) -> Conclusion {
+    pub(crate) fn discard(&self, unit: LeasedUnit) -> Conclusion {
         let settled: Vec<(i32, Settlement)> = unit
             .recipients
             .iter()
@@ -210,7 +210,7 @@ impl End {
 }
 
 /// The far end's words, or ours where it said nothing.
-pub fn words(report: &Report) -> String {
+pub(crate) fn words(report: &Report) -> String {
     match &report.reply {
         Some(reply) => reply.to_string(),
         None => report.detail.clone(),

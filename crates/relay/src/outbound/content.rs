@@ -13,22 +13,22 @@ const GRAIN: u64 = 1024;
 
 /// Reads content back. Cheap to clone.
 #[derive(Clone)]
-pub struct ContentStore {
+pub(crate) struct ContentStore {
     queue: Queue,
     budget: Arc<Semaphore>,
     grains: u32,
 }
 
 /// Content for as long as an attempt needs it.
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The content.
-    pub content: Content,
+    pub(crate) content: Content,
     _reserved: Option<OwnedSemaphorePermit>,
 }
 
 impl ContentStore {
     /// At most `budget` octets are read back at once; a message that is larger than all of it goes alone.
-    pub fn new(queue: Queue, budget: u64) -> Self {
+    pub(crate) fn new(queue: Queue, budget: u64) -> Self {
         let grains = u32::try_from(budget / GRAIN).unwrap_or(u32::MAX).max(1);
         Self {
             queue,
@@ -42,7 +42,7 @@ impl ContentStore {
     ///
     /// # Errors
     /// Any [`QueueError`] of the read.
-    pub async fn fetch(&self, group: &[HeldUnit]) -> Result<Option<Fetched>, QueueError> {
+    pub(crate) async fn fetch(&self, group: &[HeldUnit]) -> Result<Option<Fetched>, QueueError> {
         let Some(first) = group.first() else {
             return Ok(None);
         };

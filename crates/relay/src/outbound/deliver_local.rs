@@ -9,17 +9,21 @@ use super::failure::Failure;
 
 /// What delivery said.
 #[derive(Debug)]
-pub struct Handed {
+pub(crate) struct Handed {
     /// An outcome for each recipient, by number; empty when the call failed.
-    pub outcomes: Vec<(i32, Outcome)>,
+    pub(crate) outcomes: Vec<(i32, Outcome)>,
     /// Why the call failed.
-    pub undecided: Option<Failure>,
+    pub(crate) undecided: Option<Failure>,
     /// Delivery, in the journal's words.
-    pub far_end: FarEnd,
+    pub(crate) far_end: FarEnd,
 }
 
 /// Delivers the units of one message, all to mailboxes of our own.
-pub async fn deliver(client: &DeliveryClient, units: &[&LeasedUnit], content: Content) -> Handed {
+pub(crate) async fn deliver(
+    client: &DeliveryClient,
+    units: &[&LeasedUnit],
+    content: Content,
+) -> Handed {
     let far_end = FarEnd {
         host: Some("delivery".to_owned()),
         ..FarEnd::default()

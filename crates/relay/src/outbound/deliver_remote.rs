@@ -18,39 +18,39 @@ use super::route::NextHop;
 
 /// What is sent, and to whom, in one go.
 #[derive(Debug, Clone)]
-pub struct Shipment {
+pub(crate) struct Shipment {
     /// Where failures are reported to.
-    pub reverse_path: ReversePath,
+    pub(crate) reverse_path: ReversePath,
     /// Recipients at this next hop.
-    pub recipients: Vec<Mailbox>,
+    pub(crate) recipients: Vec<Mailbox>,
     /// Whether the content has octets above 127.
-    pub body: Body,
+    pub(crate) body: Body,
     /// The content in consecutive parts.
-    pub content: [Bytes; 2],
+    pub(crate) content: [Bytes; 2],
 }
 
 /// What became of a shipment.
 #[derive(Debug)]
-pub struct Shipped {
+pub(crate) struct Shipped {
     /// One for each recipient, in order; none where nothing is known, for which `undecided` says why.
-    pub outcomes: Vec<Option<Outcome>>,
+    pub(crate) outcomes: Vec<Option<Outcome>>,
     /// Why there was no word on some recipients.
-    pub undecided: Option<Failure>,
+    pub(crate) undecided: Option<Failure>,
     /// Whom we spoke with last.
-    pub far_end: FarEnd,
+    pub(crate) far_end: FarEnd,
     /// The lease was no longer certain before a final dot: nothing may be concluded.
-    pub fenced: bool,
+    pub(crate) fenced: bool,
 }
 
 /// Sends to remote hosts.
-pub struct RemoteSender {
+pub(crate) struct RemoteSender {
     resolver: MxResolver,
     options: ClientOptions,
     messages_per_connection: u32,
 }
 
 /// One worker's way to a next hop: at most one open connection, kept from message to message.
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     open: Option<OpenLine>,
     on_connect: &'a (dyn Fn() -> Box<dyn Send + Sync> + Sync),
 }
@@ -64,7 +64,7 @@ struct OpenLine {
 
 impl<'a> Line<'a> {
     /// No connection yet. `on_connect` is called for each that is opened; what it gives lives as long.
-    pub fn new(on_connect: &'a (dyn Fn() -> Box<dyn Send + Sync> + Sync)) -> Self {
+    pub(crate) fn new(on_connect: &'a (dyn Fn() -> Box<dyn Send + Sync> + Sync)) -> Self {
         Self {
             open: None,
             on_connect,
@@ -72,12 +72,12 @@ impl<'a> Line<'a> {
     }
 
     /// Whether a connection stands.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
     /// Takes leave of the far end.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(open) = self.open.take() {
             open.connection.quit().await;
         }
@@ -86,7 +86,11 @@ impl<'a> Line<'a> {
 
 impl RemoteSender {
     /// Sends over connections made with `options`, at most so many messages over each.
-    pub fn new(resolver: MxResolver, options: ClientOptions, messages_per_connection: u32) -> Self {
+    pub(crate) fn new(
+        resolver: MxResolver,
+        options: ClientOptions,
+        messages_per_connection: u32,
+    ) -> Self {
         Self {
             resolver,
             options,
@@ -95,7 +99,7 @@ impl RemoteSender {
     }
 
     /// Sends a shipment. `fence` is asked before each final dot.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         line: &mut Line<'_>,
         next_hop: &NextHop,
@@ -261,7 +265,7 @@ impl Shipped {
     }
 
     /// Nobody got a word: no host gave us a session, or none kept it.
-    pub fn is_turned_away(&self) -> bool {
+    pub(crate) fn is_turned_away(&self) -> bool {
         self.outcomes.iter().all(Option::is_none)
             && self
                 .undecided

@@ -11,26 +11,26 @@ use super::held::Holdings;
 use super::scheduler::Scheduler;
 
 /// One incarnation at work.
-pub struct Engine {
+pub(crate) struct Engine {
     /// The holder of all its leases.
-    pub incarnation: IncarnationId,
+    pub(crate) incarnation: IncarnationId,
     /// What it holds.
-    pub holdings: Holdings,
+    pub(crate) holdings: Holdings,
     /// What it does with it.
-    pub scheduler: Scheduler,
+    pub(crate) scheduler: Scheduler,
 }
 
 /// The hand-off's way into whichever incarnation is alive. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Sink {
+pub(crate) struct Sink {
     current: Arc<ArcSwapOption<Engine>>,
     /// Wakes the poll.
-    pub work: Arc<Notify>,
+    pub(crate) work: Arc<Notify>,
 }
 
 impl Sink {
     /// Mail goes to this incarnation from now on, or to none.
-    pub fn set(&self, engine: Option<Engine>) {
+    pub(crate) fn set(&self, engine: Option<Engine>) {
         self.current.store(engine.map(Arc::new));
     }
 }

@@ -13,9 +13,9 @@ use super::conclude::{End, Fate, words};
 
 /// What the log tells about an attempt.
 #[derive(Debug, Clone)]
-pub struct AttemptStory {
+pub(crate) struct AttemptStory {
     /// Where the attempt went.
-    pub next_hop: String,
+    pub(crate) next_hop: String,
     queue_id: QueueId,
     reverse_path: ReversePath,
     recipients: Vec<LeasedRecipient>,
@@ -26,7 +26,7 @@ pub struct AttemptStory {
 
 impl AttemptStory {
     /// The story of an attempt at `unit`.
-    pub fn new(unit: &LeasedUnit, next_hop: String, far_end: FarEnd) -> Self {
+    pub(crate) fn new(unit: &LeasedUnit, next_hop: String, far_end: FarEnd) -> Self {
         Self {
             next_hop,
             queue_id: unit.lease.unit.queue_id,
@@ -39,7 +39,7 @@ impl AttemptStory {
     }
 
     /// An attempt begins.
-    pub fn begins(&self) {
+    pub(crate) fn begins(&self) {
         message_log::attempt(
             &self.message(),
             self.attempt,
@@ -49,14 +49,14 @@ impl AttemptStory {
     }
 
     /// How it ended for each recipient.
-    pub fn ended(&self, fates: &[Fate]) {
+    pub(crate) fn ended(&self, fates: &[Fate]) {
         for fate in fates {
             self.recipient_ended(fate);
         }
     }
 
     /// It ended when somebody else held the lease already: what was sent may arrive twice.
-    pub fn fenced(&self) {
+    pub(crate) fn fenced(&self) {
         tracing::warn!(
             target: "message",
             queue_id = %self.queue_id,

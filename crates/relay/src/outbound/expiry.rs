@@ -14,18 +14,18 @@ use super::held::Holdings;
 use super::settle::{Settlement, Settler};
 
 /// Concludes expired units.
-pub struct Expiry {
+pub(crate) struct Expiry {
     /// For the original's header.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// Makes conclusions.
-    pub conclude: Arc<Conclude>,
+    pub(crate) conclude: Arc<Conclude>,
     /// Records them.
-    pub settler: Settler,
+    pub(crate) settler: Settler,
 }
 
 impl Expiry {
     /// Ends a unit whose time was up while its destination was suspended.
-    pub async fn expire(&self, expired: Expired, holdings: &Holdings) {
+    pub(crate) async fn expire(&self, expired: Expired, holdings: &Holdings) {
         let Some(held) = holdings.take_in(expired.unit, Box::new(())) else {
             return;
         };

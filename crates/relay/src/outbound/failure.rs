@@ -10,7 +10,7 @@ use smtp::{EnhancedStatus, Outcome, Reply, Report};
 
 /// How far a failure reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// The session was refused or never came about: another host, or the same one later, may well accept.
     Session,
     /// The session broke in the middle of this message's transaction: another host may fare better, but it may as well be
@@ -26,7 +26,7 @@ pub enum Scope {
 
 /// Whether time can heal it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Worth trying again.
     Transient,
     /// Trying again gives the same answer.
@@ -35,17 +35,17 @@ pub enum Class {
 
 /// Why an attempt, or a part of it, failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// How far it reaches.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Whether time can heal it.
-    pub class: Class,
+    pub(crate) class: Class,
     /// RFC 3463 status for the journal, the log and a DSN.
-    pub status: EnhancedStatus,
+    pub(crate) status: EnhancedStatus,
     /// The far end's words, when it spoke.
-    pub reply: Option<Reply>,
+    pub(crate) reply: Option<Reply>,
     /// Our words.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// RFC 3463 §3.5: no answer from host.
@@ -63,12 +63,12 @@ const ROUTING_LOOP: EnhancedStatus = EnhancedStatus::new(5, 4, 6);
 
 impl Failure {
     /// No TCP connection, or none in time.
-    pub fn unreachable(detail: impl Into<String>) -> Self {
+    pub(crate) fn unreachable(detail: impl Into<String>) -> Self {
         Self::new(Scope::Host, Class::Transient, NO_ANSWER, None, detail)
     }
 
     /// The session ended or stalled before an answer came.
-    pub fn lost(detail: impl Into<String>) -> Self {
+    pub(crate) fn lost(detail: impl Into<String>) -> Self {
         Self::new(
             Scope::Session,
             Class::Transient,
@@ -79,7 +79,7 @@ impl Failure {
     }
 
     /// The session broke in the middle of a transaction.
-    pub fn broken_off(detail: impl Into<String>) -> Self {
+    pub(crate) fn broken_off(detail: impl Into<String>) -> Self {
         Self::new(
             Scope::Transaction,
             Class::Transient,
@@ -91,7 +91,7 @@ impl Failure {
 
     /// The host refuses the whole session: a greeting or EHLO that isn't 2xx, or a 421 at any point
     /// (RFC 5321 §3.8). Always transient for the mail: another host, or this one later, may accept.
-    pub fn session_refused(reply: Reply, stage: &str) -> Self {
+    pub(crate) fn session_refused(reply: Reply, stage: &str) -> Self {
         let status = transient(status_of(&reply, EnhancedStatus::new(4, 3, 2)));
         Self::new(
             Scope::Session,
@@ -103,73 +103,65 @@ impl Failure {
     }
 
     /// A refusal of the message, which holds for all its recipients.
-    pub fn message_refused(reply: Reply, stage: &str) -> Self {
+    pub(crate) fn message_refused(reply: Reply, stage: &str) -> Self {
         Self::refused(Scope::Message, reply, stage)
     }
 
     /// A refusal of one recipient.
-    pub fn recipient_refused(reply: Reply) -> Self {
+    pub(crate) fn recipient_refused(reply: Reply) -> Self {
         Self::refused(Scope::Recipient, reply, "RCPT")
     }
 
     /// The message can't be sent as it is to a host with these extensions (RFC 6152 §3, RFC 1870 §6.2).
-    pub fn not_sendable(status: EnhancedStatus, detail: impl Into<String>) -> Self {
+    pub(crate) fn not_sendable(status: EnhancedStatus, detail: impl Into<String>) -> Self {
         Self::new(Scope::Message, Class::Permanent, status, None, detail)
     }
 
     /// The DNS gave no answer this time.
-    pub fn dns(detail: impl Into<String>) -> Self {
+    pub(crate) fn dns(detail: impl Into<String>) -> Self {
         Self::new(Scope::Host, Class::Transient, DNS_FAILURE, None, detail)
     }
 
     /// The DNS says that the domain doesn't exist, or that it has no address.
-    pub fn no_such_domain(detail: impl Into<String>) -> Self {
+    pub(crate) fn no_such_domain(detail: impl Into<String>) -> Self {
         Self::new(Scope::Host, Class::Permanent, NO_SUCH_DOMAIN, None, detail)
     }
 
     /// A null MX: the domain says that it accepts no mail (RFC 7505 §3).
-    pub fn null_mx(domain: &str) -> Self {
+    pub(crate) fn null_mx(domain: &str) -> Self {
         let detail = format!("{domain} accepts no mail (null MX, RFC 7505)");
         Self::new(Scope::Host, Class::Permanent, NULL_MX, None, detail)
     }
 
     /// The best MX is this very host, or too many Received fields: the mail would go round (RFC 5321 §5.1, §6.3).
-    pub fn routing_loop(detail: impl Into<String>) -> Self {
+    pub(crate) fn routing_loop(detail: impl Into<String>) -> Self {
         Self::new(Scope::Host, Class::Permanent, ROUTING_LOOP, None, detail)
     }
 
     /// The destination rested until the message's time was up.
-    pub fn not_reached(status: EnhancedStatus, detail: impl Into<String>) -> Self {
+    pub(crate) fn not_reached(status: EnhancedStatus, detail: impl Into<String>) -> Self {
         Self::new(Scope::Transaction, Class::Transient, status, None, detail)
     }
 
     /// Something of ours isn't there: never the mail's fault, and never the destination's.
-    pub fn internal(detail: impl Into<String>) -> Self {
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
         let status = EnhancedStatus::new(4, 3, 0);
         Self::new(Scope::Message, Class::Transient, status, None, detail)
     }
 
-    /// Another host of the same destination may do better.
-    pub fn tries_next_host(&self) -> bool {
-        matches!(
-            self.scope,
-            Scope::Session | Scope::Transaction | Scope::Host
-        )
-    }
-
     /// With no host left to try, the destination rests as a whole. A recipient's or a message's refusal
     /// (greylisting, say) never makes a destination rest, nor does a message that hosts stumble over.
-    pub fn suspends_destination(&self) -> bool {
+    pub(crate) fn suspends_destination(&self) -> bool {
         matches!(self.scope, Scope::Session | Scope::Host) && self.class == Class::Transient
     }
 
     /// Something of ours was at fault, neither the message nor the destination.
-    pub fn is_internal(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         self.scope == Scope::Message && self.class == Class::Transient && self.reply.is_none()
     }
 
     /// Of the failures of two hosts, the one to go by when none is left: what time can heal outweighs what it can't.
-    pub fn or(self, later: Self) -> Self {
+    pub(crate) fn or(self, later: Self) -> Self {
         if self.class == Class::Transient && later.class == Class::Permanent {
             self
         } else {
@@ -178,7 +170,7 @@ impl Failure {
     }
 
     /// What it means for a recipient when nothing else is left to try.
-    pub fn into_outcome(self) -> Outcome {
+    pub(crate) fn into_outcome(self) -> Outcome {
         let report = Report::new(self.status, self.reply, self.detail);
         match self.class {
             Class::Transient => Outcome::Deferred(report),
@@ -258,7 +250,6 @@ mod tests {
     fn a_refusing_greeting_tries_the_next_host_and_never_bounces() {
         let failure =
             Failure::session_refused(reply(554, Some(EnhancedStatus::new(5, 7, 1))), "greeting");
-        assert!(failure.tries_next_host());
         assert!(failure.suspends_destination());
         assert_eq!(failure.status, EnhancedStatus::new(4, 7, 1));
         assert!(failure.into_outcome().is_deferred());

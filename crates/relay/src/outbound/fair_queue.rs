@@ -7,7 +7,7 @@ use queue::Tenant;
 
 /// A queue that serves tenants in turn.
 #[derive(Debug)]
-pub struct FairQueue<T> {
+pub(crate) struct FairQueue<T> {
     waiting: HashMap<Tenant, VecDeque<T>>,
     turns: VecDeque<Tenant>,
     len: usize,
@@ -25,17 +25,17 @@ impl<T> Default for FairQueue<T> {
 
 impl<T> FairQueue<T> {
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Puts one behind those of its tenant.
-    pub fn push(&mut self, tenant: Tenant, item: T) {
+    pub(crate) fn push(&mut self, tenant: Tenant, item: T) {
         let line = self.waiting.entry(tenant).or_default();
         if line.is_empty() {
             self.turns.push_back(tenant);
@@ -46,7 +46,7 @@ impl<T> FairQueue<T> {
 
     /// Takes the first of the tenant whose turn it is, and with it those that follow it directly and that `joins` says
     /// belong to it, `most` in all.
-    pub fn pop_group(&mut self, most: usize, joins: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    pub(crate) fn pop_group(&mut self, most: usize, joins: impl Fn(&T, &T) -> bool) -> Vec<T> {
         let Some(tenant) = self.turns.pop_front() else {
             return Vec::new();
         };
@@ -70,7 +70,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes everything.
-    pub fn drain(&mut self) -> Vec<T> {
+    pub(crate) fn drain(&mut self) -> Vec<T> {
         self.turns.clear();
         self.len = 0;
         self.waiting.drain().flat_map(|(_, line)| line).collect()

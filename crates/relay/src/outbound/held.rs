@@ -9,16 +9,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// A leased unit in memory. It counts as known, and takes its room, until dropped: when its completion was answered, or
 /// when it is given up to whoever will find it in the database.
 #[derive(Debug)]
-pub struct HeldUnit {
+pub(crate) struct HeldUnit {
     /// The unit.
-    pub unit: LeasedUnit,
+    pub(crate) unit: LeasedUnit,
     /// Until it is settled.
-    pub place: Place,
+    pub(crate) place: Place,
 }
 
 /// A unit's place among what is held; dropped when the unit is.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     holdings: Holdings,
     unit: UnitId,
     /// Room of our own, or a producer's credit.
@@ -27,7 +27,7 @@ pub struct Place {
 
 /// All that is held. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Holdings {
+pub(crate) struct Holdings {
     known: Arc<Mutex<HashSet<UnitId>>>,
     room: Arc<Semaphore>,
     most: usize,
@@ -37,7 +37,7 @@ pub struct Holdings {
 
 impl Holdings {
     /// Nothing held; room for `most` units that are claimed. `work` is woken when half of it is free again.
-    pub fn new(most: usize, work: Arc<Notify>) -> Self {
+    pub(crate) fn new(most: usize, work: Arc<Notify>) -> Self {
         Self {
             known: Arc::default(),
             room: Arc::new(Semaphore::new(most)),
@@ -47,12 +47,12 @@ impl Holdings {
     }
 
     /// How many further units may be claimed.
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         self.room.available_permits()
     }
 
     /// Takes in a unit that was claimed. None if it is held already; then the one in memory stays.
-    pub fn claimed(&self, unit: LeasedUnit) -> Option<HeldUnit> {
+    pub(crate) fn claimed(&self, unit: LeasedUnit) -> Option<HeldUnit> {
         // A claim asks for no more than is free, and adopted units are few: what exceeds the room is taken all the same,
         // since it is leased to us already.
         let room: Option<OwnedSemaphorePermit> = self.room.clone().try_acquire_owned().ok();
@@ -60,7 +60,7 @@ impl Holdings {
     }
 
     /// Takes in a unit that came with a credit, which it gives back when dropped.
-    pub fn take_in(
+    pub(crate) fn take_in(
         &self,
         unit: LeasedUnit,
         room: Box<dyn std::fmt::Debug + Send + Sync>,
@@ -78,7 +78,7 @@ impl Holdings {
     }
 
     /// Whether a unit is held.
-    pub fn knows(&self, unit: &UnitId) -> bool {
+    pub(crate) fn knows(&self, unit: &UnitId) -> bool {
         self.known().contains(unit)
     }
 

@@ -29,30 +29,30 @@ const ADOPT_AFTER: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Fetches work for one incarnation.
-pub struct Intake {
+pub(crate) struct Intake {
     /// The queue.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// Takes leases.
-    pub claimer: Claimer,
+    pub(crate) claimer: Claimer,
     /// What is held, and the room for more.
-    pub holdings: Holdings,
+    pub(crate) holdings: Holdings,
     /// Where units go.
-    pub scheduler: Scheduler,
+    pub(crate) scheduler: Scheduler,
     /// Ends what expired untried.
-    pub expiry: Expiry,
+    pub(crate) expiry: Expiry,
     /// Wakes the poll.
-    pub work: Arc<Notify>,
+    pub(crate) work: Arc<Notify>,
     /// The sign of life.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// The middle of the time between polls.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
     /// Ends the fetching.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Intake {
     /// Fetches until stopped.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let suspects = Arc::new(AtomicUsize::new(0));
         let mut next_sweep = Instant::now();
         while !self.stop.is_cancelled() {

@@ -15,18 +15,18 @@ use super::route::NextHop;
 
 /// The limits of every lane.
 #[derive(Debug, Clone, Copy)]
-pub struct LaneLimits {
+pub(crate) struct LaneLimits {
     /// Workers, and so connections, a remote next hop.
-    pub remote: usize,
+    pub(crate) remote: usize,
     /// Workers for mailboxes of our own.
-    pub local: usize,
+    pub(crate) local: usize,
     /// Units of one message that go out in one transaction.
-    pub group: usize,
+    pub(crate) group: usize,
 }
 
 /// All lanes of this relay.
 #[derive(Debug)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     limits: LaneLimits,
     lanes: HashMap<NextHop, Lane>,
 }
@@ -44,7 +44,7 @@ struct Lane {
 
 /// What the caller must do after a unit was queued.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// A worker is at it, or will come to it.
     Nobody,
     /// An idle worker was woken.
@@ -55,7 +55,7 @@ pub enum Wake {
 
 impl Lanes {
     /// No lanes yet.
-    pub fn new(limits: LaneLimits) -> Self {
+    pub(crate) fn new(limits: LaneLimits) -> Self {
         Self {
             limits,
             lanes: HashMap::new(),
@@ -63,7 +63,7 @@ impl Lanes {
     }
 
     /// Queues a unit for its next hop.
-    pub fn push(&mut self, next_hop: &NextHop, held: HeldUnit) -> Wake {
+    pub(crate) fn push(&mut self, next_hop: &NextHop, held: HeldUnit) -> Wake {
         let most = self.most_workers(next_hop);
         let lane = match self.lanes.get_mut(next_hop) {
             Some(lane) => lane,
@@ -85,7 +85,7 @@ impl Lanes {
     }
 
     /// The next group for a worker: units of one message, which go out together.
-    pub fn take(&mut self, next_hop: &NextHop) -> Vec<HeldUnit> {
+    pub(crate) fn take(&mut self, next_hop: &NextHop) -> Vec<HeldUnit> {
         let most = self.limits.group;
         self.lanes.get_mut(next_hop).map_or_else(Vec::new, |lane| {
             lane.waiting.pop_group(most, |first, next| {
@@ -96,28 +96,28 @@ impl Lanes {
     }
 
     /// A worker has nothing to do but keeps its connection for a while: what will wake it.
-    pub fn rest(&mut self, next_hop: &NextHop) -> Option<Arc<Notify>> {
+    pub(crate) fn rest(&mut self, next_hop: &NextHop) -> Option<Arc<Notify>> {
         let lane = self.lanes.get_mut(next_hop)?;
         lane.idle += 1;
         Some(lane.arrived.clone())
     }
 
     /// A resting worker is back.
-    pub fn resume(&mut self, next_hop: &NextHop) {
+    pub(crate) fn resume(&mut self, next_hop: &NextHop) {
         if let Some(lane) = self.lanes.get_mut(next_hop) {
             lane.idle = lane.idle.saturating_sub(1);
         }
     }
 
     /// Whether anything waits for a next hop.
-    pub fn has_work(&self, next_hop: &NextHop) -> bool {
+    pub(crate) fn has_work(&self, next_hop: &NextHop) -> bool {
         self.lanes
             .get(next_hop)
             .is_some_and(|lane| !lane.waiting.is_empty())
     }
 
     /// A worker ends. `false` when there is work again, so that it must go on instead.
-    pub fn retire(&mut self, next_hop: &NextHop) -> bool {
+    pub(crate) fn retire(&mut self, next_hop: &NextHop) -> bool {
         let Some(lane) = self.lanes.get_mut(next_hop) else {
             return true;
         };
@@ -132,7 +132,7 @@ impl Lanes {
     }
 
     /// A worker's connection stands: the host takes at least this many.
-    pub fn connected(&mut self, next_hop: &NextHop) {
+    pub(crate) fn connected(&mut self, next_hop: &NextHop) {
         let most = self.most_workers(next_hop);
         if let Some(lane) = self.lanes.get_mut(next_hop) {
             lane.connected += 1;
@@ -143,7 +143,7 @@ impl Lanes {
     }
 
     /// A worker's connection is gone.
-    pub fn disconnected(&mut self, next_hop: &NextHop) {
+    pub(crate) fn disconnected(&mut self, next_hop: &NextHop) {
         if let Some(lane) = self.lanes.get_mut(next_hop) {
             lane.connected = lane.connected.saturating_sub(1);
         }
@@ -152,7 +152,7 @@ impl Lanes {
     /// A worker got no session. While others serve the lane, the host may only take no more sessions: the lane narrows to
     /// those, the group waits for them, this worker ends, and the answer is `None`. The last one that is turned away
     /// finds that the next hop is down: all that waits for it comes back, the group first.
-    pub fn turned_away(
+    pub(crate) fn turned_away(
         &mut self,
         next_hop: &NextHop,
         group: Vec<HeldUnit>,
@@ -175,7 +175,7 @@ impl Lanes {
     }
 
     /// Everything that waits anywhere, to be released.
-    pub fn drain(&mut self) -> Vec<HeldUnit> {
+    pub(crate) fn drain(&mut self) -> Vec<HeldUnit> {
         self.lanes
             .values_mut()
             .flat_map(|lane| lane.waiting.drain())

@@ -40,39 +40,39 @@ const HEART_MARGIN: Duration = Duration::from_secs(2);
 
 /// What every incarnation is made of.
 #[derive(Clone)]
-pub struct Outbound {
+pub(crate) struct Outbound {
     /// The queue.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// What an incarnation tells about itself.
-    pub registration: Registration,
+    pub(crate) registration: Registration,
     /// Where producers hand mail off.
-    pub hand_off: RelayHandOff,
+    pub(crate) hand_off: RelayHandOff,
     /// Its way in.
-    pub sink: Sink,
+    pub(crate) sink: Sink,
     /// Which domains are local.
-    pub directory: DirectoryClient,
+    pub(crate) directory: DirectoryClient,
     /// Takes local mail.
-    pub delivery: DeliveryClient,
+    pub(crate) delivery: DeliveryClient,
     /// Sends remote mail.
-    pub remote: Arc<RemoteSender>,
+    pub(crate) remote: Arc<RemoteSender>,
     /// Where mail goes.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
     /// Makes conclusions.
-    pub conclude: Arc<Conclude>,
+    pub(crate) conclude: Arc<Conclude>,
     /// How destinations rest.
-    pub suspend: Backoff,
+    pub(crate) suspend: Backoff,
     /// How many work at once.
-    pub limits: LaneLimits,
+    pub(crate) limits: LaneLimits,
     /// Units held besides those that were handed off.
-    pub claimed: usize,
+    pub(crate) claimed: usize,
     /// Octets of content read back at once.
-    pub content_memory: u64,
+    pub(crate) content_memory: u64,
     /// How long a connection is kept without work.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Middle of the time between polls.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
     /// How long a shutdown waits for attempts under way.
-    pub drain_deadline: Duration,
+    pub(crate) drain_deadline: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ enum Ended {
 
 impl Outbound {
     /// Lives until stopped, and ends in good order: what isn't finished is given back.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let Some(incarnation) = self.register(&stop).await else {
                 return;

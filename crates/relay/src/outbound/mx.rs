@@ -21,34 +21,34 @@ const MAX_ADDRESSES: usize = 3;
 
 /// A host that may take the mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MxHost {
+pub(crate) struct MxHost {
     /// Its name (the TLS server name), or the text of its address.
-    pub name: String,
+    pub(crate) name: String,
     /// TCP port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Preference, lower first (RFC 5321 §5.1).
-    pub preference: u16,
+    pub(crate) preference: u16,
     /// Fixed by the operator: such a host may be anywhere, loopback too.
-    pub trusted: bool,
+    pub(crate) trusted: bool,
 }
 
 /// Finds hosts and their addresses.
-pub struct MxResolver {
+pub(crate) struct MxResolver {
     resolver: TokioResolver,
     settings: MxSettings,
 }
 
 /// What the resolver must know.
 #[derive(Debug, Clone)]
-pub struct MxSettings {
+pub(crate) struct MxSettings {
     /// Nameservers to ask; those of the system when empty.
-    pub nameservers: Vec<SocketAddr>,
+    pub(crate) nameservers: Vec<SocketAddr>,
     /// This relay's own names: as an MX they mean that the mail has arrived where it can't go on.
-    pub own_names: Vec<String>,
+    pub(crate) own_names: Vec<String>,
     /// The port of an MX: 25 but in tests.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Networks in which no MX of somebody else's choosing may lie.
-    pub refused_networks: Vec<IpNet>,
+    pub(crate) refused_networks: Vec<IpNet>,
 }
 
 impl MxResolver {
@@ -56,7 +56,7 @@ impl MxResolver {
     ///
     /// # Errors
     /// The system's resolver configuration can't be read.
-    pub fn new(settings: MxSettings) -> Result<Self, NetError> {
+    pub(crate) fn new(settings: MxSettings) -> Result<Self, NetError> {
         let builder = if settings.nameservers.is_empty() {
             TokioResolver::builder_tokio()?
         } else {
@@ -78,7 +78,7 @@ impl MxResolver {
     ///
     /// # Errors
     /// A [`Failure`]: no such domain, null MX, a loop, or the DNS gave no answer.
-    pub async fn mx_hosts(&self, domain: &str) -> Result<Vec<MxHost>, Failure> {
+    pub(crate) async fn mx_hosts(&self, domain: &str) -> Result<Vec<MxHost>, Failure> {
         if let Some(literal) = address_literal(domain) {
             return Ok(vec![self.host(literal.to_string(), 0)]);
         }
@@ -124,7 +124,7 @@ impl MxResolver {
     }
 
     /// The one host of a route.
-    pub fn smart_host(&self, smart_host: &SmartHost) -> Vec<MxHost> {
+    pub(crate) fn smart_host(&self, smart_host: &SmartHost) -> Vec<MxHost> {
         vec![MxHost {
             name: smart_host.host.clone(),
             port: smart_host.port,
@@ -137,7 +137,7 @@ impl MxResolver {
     ///
     /// # Errors
     /// A [`Failure`]: no address, only refused ones, or the DNS gave no answer.
-    pub async fn addresses(&self, host: &MxHost) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) async fn addresses(&self, host: &MxHost) -> Result<Vec<SocketAddr>, Failure> {
         let found = match host.name.parse::<IpAddr>() {
             Ok(address) => vec![address],
             Err(_) => self.look_up_addresses(&host.name).await?,

@@ -9,30 +9,30 @@ use super::attempt::FarEnd;
 
 /// Who writes notifications.
 #[derive(Debug, Clone)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     /// This host's name, the reporting MTA.
-    pub host_name: String,
+    pub(crate) host_name: String,
     /// The author.
-    pub author: Mailbox,
+    pub(crate) author: Mailbox,
     /// How long a notification is tried.
-    pub expire_after: std::time::Duration,
+    pub(crate) expire_after: std::time::Duration,
 }
 
 /// A recipient who won't get the message.
 #[derive(Debug, Clone)]
-pub struct GivenUp {
+pub(crate) struct GivenUp {
     /// Number within the message.
-    pub number: i32,
+    pub(crate) number: i32,
     /// [`Action::Failed`] or [`Action::Expired`].
-    pub action: Action,
+    pub(crate) action: Action,
     /// Why.
-    pub report: Report,
+    pub(crate) report: Report,
 }
 
 impl Notifier {
     /// The notification on `given_up`, to be queued in the transaction that records the failure. None when nobody is to
     /// be told: a null reverse-path never yields a DSN (RFC 5321 §4.5.5), nor does a message without failures.
-    pub fn notification(
+    pub(crate) fn notification(
         &self,
         unit: &LeasedUnit,
         given_up: Vec<GivenUp>,

@@ -6,17 +6,17 @@ use time::OffsetDateTime;
 
 /// Exponential back-off with jitter, bounded on both ends (RFC 5321 §4.5.4.1).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The delay after the first failure.
-    pub first: Duration,
+    pub(crate) first: Duration,
     /// No delay is longer.
-    pub longest: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Backoff {
     /// The delay after `failures` failures in a row (1 for the first), doubling each time, then spread by up to ±20 %
     /// so that what failed together doesn't come back together. `spread` is a random number in 0..1.
-    pub fn delay(&self, failures: u32, spread: f64) -> Duration {
+    pub(crate) fn delay(&self, failures: u32, spread: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let delay = self.first.saturating_mul(1 << doublings).min(self.longest);
         delay.mul_f64(0.8 + 0.4 * spread.clamp(0.0, 1.0))
@@ -25,7 +25,11 @@ impl Backoff {
 
 /// When a unit's next attempt is due: after `delay`, but no later than its expiry while that lies ahead, so that the
 /// last attempt falls about when the message expires.
-pub fn due_at(now: OffsetDateTime, delay: Duration, expires_at: OffsetDateTime) -> OffsetDateTime {
+pub(crate) fn due_at(
+    now: OffsetDateTime,
+    delay: Duration,
+    expires_at: OffsetDateTime,
+) -> OffsetDateTime {
     let due = now + delay;
     if expires_at > now {
         due.min(expires_at)

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// Where an attempt goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum NextHop {
+pub(crate) enum NextHop {
     /// A domain of ours: delivery takes it.
     Local,
     /// Fixed by a route, whatever the DNS says.
@@ -25,29 +25,29 @@ pub enum NextHop {
 
 /// A host that takes mail for other domains.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SmartHost {
+pub(crate) struct SmartHost {
     /// A host name or an address; no MX look-up is made.
-    pub host: String,
+    pub(crate) host: String,
     /// TCP port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// One `[[route]]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RouteRule {
+pub(crate) struct RouteRule {
     /// Recipient domain, or `*` for every domain that is neither local nor named by another route.
-    pub domain: String,
+    pub(crate) domain: String,
     /// `host:port`, `[v6]:port` or `host` (port 25).
-    pub smart_host: Option<String>,
+    pub(crate) smart_host: Option<String>,
     /// What to do instead of sending.
-    pub action: Option<RouteAction>,
+    pub(crate) action: Option<RouteAction>,
 }
 
 /// What a route may do instead of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RouteAction {
+pub(crate) enum RouteAction {
     /// Keep in the queue until released.
     Hold,
     /// Accept and throw away.
@@ -56,7 +56,7 @@ pub enum RouteAction {
 
 /// All routes.
 #[derive(Debug, Clone, Default)]
-pub struct RouteTable {
+pub(crate) struct RouteTable {
     by_domain: HashMap<String, NextHop>,
     default: Option<NextHop>,
 }
@@ -66,7 +66,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// One message a bad rule, each naming the rule by its number (from 1) and what to change.
-    pub fn new(rules: &[RouteRule]) -> Result<Self, Vec<String>> {
+    pub(crate) fn new(rules: &[RouteRule]) -> Result<Self, Vec<String>> {
         let mut table = Self::default();
         let mut problems = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -87,7 +87,7 @@ impl RouteTable {
 
     /// The next hop for a routing domain. A route that names the domain wins, then that the domain is ours, then `*`,
     /// then its MX records.
-    pub fn next_hop(&self, domain: &str, is_local: bool) -> NextHop {
+    pub(crate) fn next_hop(&self, domain: &str, is_local: bool) -> NextHop {
         if let Some(next_hop) = self.by_domain.get(domain) {
             return next_hop.clone();
         }
@@ -137,7 +137,7 @@ impl SmartHost {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let bad = || format!("smart_host \"{text}\" isn't host:port");
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {

@@ -14,11 +14,11 @@ use super::route::{NextHop, RouteTable};
 use super::worker::{self, WorkerContext};
 
 /// The routes, replaced as a whole when the configuration is read again.
-pub type Routes = Arc<arc_swap::ArcSwap<RouteTable>>;
+pub(crate) type Routes = Arc<arc_swap::ArcSwap<RouteTable>>;
 
 /// Distributes held units over next hops. Cheap to clone.
 #[derive(Clone)]
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     shared: Arc<Shared>,
 }
 
@@ -33,7 +33,7 @@ struct Shared {
 
 impl Scheduler {
     /// Starts with nothing. When `stop` is cancelled, workers end after the attempt that they are at.
-    pub fn new(
+    pub(crate) fn new(
         limits: LaneLimits,
         routes: Routes,
         directory: DirectoryClient,
@@ -54,7 +54,7 @@ impl Scheduler {
     }
 
     /// Takes in a unit. Returns at once: a directory that must be asked first is asked on the side.
-    pub fn submit(&self, held: HeldUnit) {
+    pub(crate) fn submit(&self, held: HeldUnit) {
         let known = self.is_local(&held.unit.domain).now_or_never();
         match known {
             Some(is_local) => self.place(held, is_local),
@@ -69,13 +69,13 @@ impl Scheduler {
     }
 
     /// Waits until every worker has ended; only after `stop`.
-    pub async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
 
     /// Takes back everything that waits untried.
-    pub fn drain(&self) -> Vec<HeldUnit> {
+    pub(crate) fn drain(&self) -> Vec<HeldUnit> {
         self.lanes().drain()
     }
 

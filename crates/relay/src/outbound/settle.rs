@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use queue::{Completed, Completer, DestinationKey, Queue};
+use queue::{Completed, Completer, DestinationFailure, DestinationKey, Queue};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +20,7 @@ const UNDER_WAY: usize = 4096;
 
 /// Records conclusions.
 #[derive(Clone)]
-pub struct Settler {
+pub(crate) struct Settler {
     shared: Arc<Shared>,
 }
 
@@ -40,22 +40,22 @@ struct Shared {
 }
 
 /// What goes with a conclusion.
-pub struct Settlement {
+pub(crate) struct Settlement {
     /// What to record.
-    pub conclusion: Conclusion,
+    pub(crate) conclusion: Conclusion,
     /// The unit's place among what is held.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The attempt, for the log.
-    pub story: AttemptStory,
+    pub(crate) story: AttemptStory,
     /// Tenant and routing domain.
-    pub destination: DestinationKey,
+    pub(crate) destination: DestinationKey,
     /// Whether this attempt found out if the destination is back.
-    pub probe: bool,
+    pub(crate) probe: bool,
 }
 
 impl Settler {
     /// Records with `completer`; destinations rest as `backoff` says; `work` is woken when a notification was queued.
-    pub fn new(
+    pub(crate) fn new(
         queue: Queue,
         completer: Completer,
         backoff: Backoff,
@@ -78,7 +78,7 @@ impl Settler {
     }
 
     /// Sees to it that a conclusion is recorded; waits only while too many others are under way.
-    pub async fn settle(&self, settlement: Settlement) {
+    pub(crate) async fn settle(&self, settlement: Settlement) {
         // The semaphore is never closed; without a permit the task would only be one too many.
         let permit = self.shared.under_way.clone().acquire_owned().await.ok();
         let shared = self.shared.clone();
@@ -89,7 +89,7 @@ impl Settler {
     }
 
     /// Waits until everything that was given to [`Self::settle`] is recorded.
-    pub async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
@@ -132,19 +132,21 @@ impl Shared {
 
     async fn suspend(&self, destination: &DestinationKey, failure: &Failure, route: &str) {
         self.hand_off.suspend(destination.clone());
-        let (first, longest) = (self.backoff.first, self.backoff.longest);
-        match self
-            .queue
-            .suspend(destination, first, longest, &failure.to_string(), route)
-            .await
-        {
+        let reply = failure.to_string();
+        let failed = DestinationFailure {
+            reply: &reply,
+            route,
+            first_pause: self.backoff.first,
+            longest_pause: self.backoff.longest,
+        };
+        match self.queue.suspend(destination, failed).await {
             Ok(suspension) => tracing::warn!(
                 tenant = destination.tenant.0,
                 domain = destination.domain,
                 next_hop = route,
                 failures = suspension.failures,
-                until = %suspension.until,
-                reply = %failure,
+                until = suspension.until.map(tracing::field::display),
+                reply,
                 "destination suspended"
             ),
             Err(error) => {
@@ -157,7 +159,7 @@ impl Shared {
         if !probe && !self.ramping().contains(&destination) {
             return;
         }
-        match self.queue.reopen(&destination).await {
+        match self.queue.note_success(&destination).await {
             Ok(true) => {
                 self.ramping().remove(&destination);
                 self.hand_off.reopen(&destination);

@@ -16,20 +16,20 @@ const EVERY: Duration = Duration::from_secs(3);
 const MOST: u32 = 10_000;
 
 /// Watches the suspended destinations.
-pub struct SuspensionWatch {
+pub(crate) struct SuspensionWatch {
     /// Where they are registered.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// Where producers are told.
-    pub hand_off: RelayHandOff,
+    pub(crate) hand_off: RelayHandOff,
     /// Where mail goes now.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
     /// Which domains are local.
-    pub directory: DirectoryClient,
+    pub(crate) directory: DirectoryClient,
 }
 
 impl SuspensionWatch {
     /// Watches until stopped; wakes the poll when a destination was opened.
-    pub async fn run(self, work: &Notify, stop: CancellationToken) {
+    pub(crate) async fn run(self, work: &Notify, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.queue.suspensions(MOST).await {
                 Ok(suspensions) => self.look(suspensions, work).await,

@@ -25,23 +25,23 @@ const HEART_CHECK: Duration = Duration::from_millis(200);
 
 /// What workers share.
 #[derive(Clone)]
-pub struct WorkerContext {
+pub(crate) struct WorkerContext {
     /// Content that isn't at hand.
-    pub contents: ContentStore,
+    pub(crate) contents: ContentStore,
     /// Sends to remote next hops.
-    pub remote: Arc<RemoteSender>,
+    pub(crate) remote: Arc<RemoteSender>,
     /// Takes what is for our own mailboxes.
-    pub delivery: DeliveryClient,
+    pub(crate) delivery: DeliveryClient,
     /// Tells whether leases are certain.
-    pub heart: Arc<Heart>,
+    pub(crate) heart: Arc<Heart>,
     /// No final dot and no `Deliver` within so much of the end of the lease.
-    pub heart_margin: Duration,
+    pub(crate) heart_margin: Duration,
     /// Makes conclusions.
-    pub conclude: Arc<Conclude>,
+    pub(crate) conclude: Arc<Conclude>,
     /// Records them.
-    pub settler: Settler,
+    pub(crate) settler: Settler,
     /// How long a connection is kept without work.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
 }
 
 impl WorkerContext {
@@ -58,7 +58,7 @@ enum Next {
 }
 
 /// Serves a next hop until there is no more work for it.
-pub async fn work(scheduler: Scheduler, next_hop: NextHop) {
+pub(crate) async fn work(scheduler: Scheduler, next_hop: NextHop) {
     let on_connect = || -> Box<dyn Send + Sync> { Box::new(Connected::new(&scheduler, &next_hop)) };
     let mut line = Line::new(&on_connect);
     loop {
