@@ -10,9 +10,19 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod certificate;
 mod database;
+mod dns;
 mod processes;
+mod sink;
+mod stream;
+mod talk;
+mod tls;
 mod wait;
 
+pub use certificate::{TestAuthority, TestCertificate};
 pub use database::{TestDatabase, TestPostgres, database, postgres};
+pub use dns::{DnsServer, Zone};
+pub use sink::{Action, Received, Script, Sink, Stage};
+pub use talk::{Answer, SmtpTalk};
 pub use wait::{DEADLINE, wait_until, wait_until_within};
