@@ -352,3 +352,94 @@ impl Validate for Outbound {
         demands.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use service::config::{ConfigError, load_with};
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../deploy/config/relay.toml");
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relay.toml");
+        std::fs::write(&file, text).unwrap();
+        load_file(&file)
+    }
+
+    fn load_file(file: &Path) -> Result<Config, ConfigError> {
+        let database = "postgres://chasqui@localhost/chasqui".to_owned();
+        load_with(
+            Some(file),
+            ENVIRONMENT_PREFIX,
+            [("DATABASE_URL".to_owned(), database)],
+        )
+    }
+
+    /// The example with its commented-out defaults taken in: `# key = value` outside of the sections that are commented
+    /// out as a whole.
+    fn with_defaults_spelt_out(section: &str) -> String {
+        let (before, rest) = EXAMPLE.split_once(&format!("[{section}]\n")).unwrap();
+        let (body, after) = rest.split_once("\n\n").unwrap_or((rest, ""));
+        let body: String = body
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
+            .collect();
+        format!("{before}[{section}]\n{body}\n{after}")
+    }
+
+    #[test]
+    fn the_example_loads() {
+        let config = load(EXAMPLE).unwrap();
+        assert_eq!(config.host_name, "mx1.example.org");
+        assert!(
+            config.inbound.relay_networks.is_empty(),
+            "no open relay by default"
+        );
+    }
+
+    #[test]
+    fn the_examples_commented_values_are_the_defaults() {
+        let inbound = load(&with_defaults_spelt_out("inbound")).unwrap().inbound;
+        assert_eq!(format!("{inbound:?}"), format!("{:?}", Inbound::default()));
+        let text =
+            with_defaults_spelt_out("outbound").replace("source_address", "# source_address");
+        let outbound = load(&text).unwrap().outbound;
+        assert_eq!(
+            format!("{outbound:?}"),
+            format!("{:?}", Outbound::default())
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_by_name() {
+        let error =
+            load(&EXAMPLE.replace("[inbound]", "[inbound]\nrelay_network = []")).unwrap_err();
+        assert!(
+            error.to_string().contains("inbound.relay_network"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let text = EXAMPLE
+            .replace("mx1.example.org", "mx1")
+            .replace("[inbound]", "[inbound]\nrecipients = 5\nmax_hops = 10")
+            .replace("127.0.0.1:2630", "192.0.2.1:2630");
+        let error = load(&text).unwrap_err().to_string();
+        for key in [
+            "host_name",
+            "inbound.recipients",
+            "inbound.max_hops",
+            "grpc.",
+        ] {
+            assert!(error.contains(key), "{key} is missing in: {error}");
+        }
+    }
+}
