@@ -162,3 +162,17 @@ CREATE TABLE queue.incarnation (
     -- Leases taken before are known to be reclaimed.
     swept_until timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 50);
+
+CREATE VIEW queue.live_incarnation AS
+    SELECT id, address, node, version, started_at, heartbeat
+    FROM queue.incarnation
+    WHERE fenced_at IS NULL AND ended_at IS NULL;
+
+-- Whether the right to probe a destination is free: a probe lapses with the relay that makes it,
+-- and after some minutes.
+CREATE FUNCTION queue.may_probe(destination queue.destination) RETURNS boolean
+    LANGUAGE sql STABLE AS $$
+    SELECT destination.probe_holder IS NULL
+        OR destination.probe_started_at < now() - interval '10 minutes'
+        OR NOT EXISTS (SELECT FROM queue.live_incarnation WHERE id = destination.probe_holder)
+$$;

@@ -34,7 +34,7 @@ CREATE TABLE queue.attempt_default PARTITION OF queue.attempt DEFAULT;
 -- Makes the partition of a day, and moves there what the default partition took meanwhile.
 -- Attaching, other than creating in place, doesn't block those who write to other partitions.
 CREATE FUNCTION queue.ensure_partition(day date) RETURNS boolean
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     partition  text := 'attempt_' || to_char(day, 'YYYYMMDD');
     day_begin  timestamptz := day::timestamp AT TIME ZONE 'UTC';
@@ -65,7 +65,7 @@ $$;
 
 -- Drops the partitions of days before `oldest`; tells how many.
 CREATE FUNCTION queue.drop_partitions(oldest date) RETURNS int
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     partition regclass;
     dropped   int := 0;

@@ -1,11 +1,18 @@
-//! What operators see of the queue and do to it.
+//! What operators see of the queue.
+
+use std::str::FromStr;
 
 use smtp::{Mailbox, ReversePath};
+use sqlx::FromRow;
+use sqlx::types::Uuid;
+use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{IncarnationId, QueueId, Tenant, UnitId};
+use crate::patient::Patient;
+use crate::rows::{mailbox, reverse_path, unit_id};
 
 /// Where a unit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +28,9 @@ pub enum UnitState {
 }
 
 impl UnitState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Ready, Self::Leased, Self::Deferred, Self::Held];
+
     /// The word that stands in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +40,21 @@ impl UnitState {
             Self::Deferred => "deferred",
             Self::Held => "held",
         }
+    }
+}
+
+/// The word is no state of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a state: ready, leased, deferred or held")]
+pub struct UnitStateError;
+
+impl FromStr for UnitState {
+    type Err = UnitStateError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|state| state.as_str() == word)
+            .ok_or(UnitStateError)
     }
 }
 
@@ -48,13 +73,7 @@ pub struct Filter {
     pub sender: Option<String>,
     /// A pattern that a recipient fits.
     pub recipient: Option<String>,
-    /// The state.
-    pub state: Option<UnitState>,
 }
-
-/// Where a bounded call ended; the next one goes on from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitPosition(pub UnitId);
 
 /// A unit, as an operator sees it.
 #[derive(Clone, Debug)]
@@ -75,12 +94,12 @@ pub struct QueuedUnit {
     pub size: u64,
     /// When the message was accepted.
     pub accepted_at: OffsetDateTime,
-    /// When it is due.
+    /// When it became ready, or is to be tried again.
     pub due_at: OffsetDateTime,
     /// When it is given up.
     pub expires_at: OffsetDateTime,
-    /// Attempts so far.
-    pub attempts: i32,
+    /// Attempts that count for the back-off.
+    pub tries: i32,
     /// Who holds the lease.
     pub holder: Option<IncarnationId>,
     /// When it was attempted last.
@@ -89,58 +108,6 @@ pub struct QueuedUnit {
     pub last_status: Option<String>,
     /// What was answered last, or why it is held.
     pub last_reply: Option<String>,
-}
-
-/// All that is known of one message.
-#[derive(Clone, Debug)]
-pub struct MessageDetail {
-    /// Its name.
-    pub queue_id: QueueId,
-    /// Who queued it: `submission`, `inbound`, `outbound` or `delivery`.
-    pub service: String,
-    /// The client's address.
-    pub client: Option<String>,
-    /// The argument of the client's EHLO or HELO.
-    pub hello: Option<String>,
-    /// The account that was logged in.
-    pub login: Option<String>,
-    /// TLS version and cipher of the client's session.
-    pub tls: Option<String>,
-    /// The trace of its acceptance.
-    pub trace: String,
-    /// The units that are still queued.
-    pub units: Vec<QueuedUnit>,
-    /// The journal, oldest first.
-    pub attempts: Vec<AttemptRecord>,
-}
-
-/// A line of the journal.
-#[derive(Clone, Debug)]
-pub struct AttemptRecord {
-    /// When.
-    pub at: OffsetDateTime,
-    /// At which unit.
-    pub unit: UnitId,
-    /// Which attempt.
-    pub attempt: i32,
-    /// The machine that made it.
-    pub node: String,
-    /// Who was concerned.
-    pub recipients: Vec<String>,
-    /// The name and address of the host that was tried.
-    pub host: Option<String>,
-    /// TLS version and cipher, or why there was none.
-    pub tls: Option<String>,
-    /// How it ended.
-    pub outcome: String,
-    /// The enhanced status.
-    pub status: String,
-    /// The far end's words, or ours.
-    pub reply: String,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
-    /// Whether the lease was no longer held, so that nothing else was recorded.
-    pub fenced: bool,
 }
 
 /// How much is queued.
@@ -156,39 +123,93 @@ pub struct QueueCount {
     pub recipients: i64,
 }
 
-/// What a bounded steering call did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steered {
-    /// Units (of `cancel`: recipients) that were changed.
-    pub changed: u64,
-    /// Units that a relay holds right now: what is being sent cannot be called back. Hold and
-    /// cancel mark them, so that they are held instead of tried again should this attempt not
-    /// deliver them; flush and release pass over them.
-    pub leased: u64,
-    /// Where to go on, unless everything was looked at.
-    pub next: Option<UnitPosition>,
+const LIST: &str = "
+SELECT u.message, u.number, u.tenant, u.domain, u.state::text AS state, m.reverse_path,
+       u.recipients, m.size, m.accepted_at, u.due_at, u.expires_at, u.tries, u.holder,
+       u.last_attempt_at, u.last_status, u.last_reply
+FROM queue.find($1, $2, $3, $4, $5, $6::text[]::queue.unit_state[], $7, $8, $9) AS f
+JOIN queue.unit AS u ON u.shard = f.shard AND u.message = f.message AND u.number = f.number
+JOIN queue.message AS m ON m.shard = f.shard AND m.id = f.message
+ORDER BY f.shard, f.message, f.number
+";
+
+const COUNTS: &str = "
+SELECT tenant, state::text, count(*), sum(cardinality(recipients))::bigint
+FROM queue.unit
+GROUP BY tenant, state
+ORDER BY tenant, state
+";
+
+#[derive(FromRow)]
+struct ListRow {
+    message: Uuid,
+    number: i32,
+    tenant: i64,
+    domain: String,
+    state: String,
+    reverse_path: Vec<u8>,
+    recipients: Vec<Vec<u8>>,
+    size: i64,
+    accepted_at: OffsetDateTime,
+    due_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    tries: i32,
+    holder: Option<i64>,
+    last_attempt_at: Option<OffsetDateTime>,
+    last_status: Option<String>,
+    last_reply: Option<String>,
+}
+
+impl ListRow {
+    /// None for what no program of ours wrote.
+    fn into_unit(self) -> Option<QueuedUnit> {
+        let recipients = self.recipients.iter();
+        Some(QueuedUnit {
+            unit: unit_id(self.message, self.number)?,
+            tenant: Tenant(self.tenant),
+            domain: self.domain,
+            state: self.state.parse().ok()?,
+            reverse_path: reverse_path(&self.reverse_path)?,
+            recipients: recipients.filter_map(|address| mailbox(address)).collect(),
+            size: u64::try_from(self.size).ok()?,
+            accepted_at: self.accepted_at,
+            due_at: self.due_at,
+            expires_at: self.expires_at,
+            tries: self.tries,
+            holder: self.holder.map(IncarnationId),
+            last_attempt_at: self.last_attempt_at,
+            last_status: self.last_status,
+            last_reply: self.last_reply,
+        })
+    }
 }
 
 impl Queue {
-    /// Lists units, oldest message first within a shard, at most `limit`.
+    /// Lists units in one of `states`, oldest message first within a shard, at most `limit`. The
+    /// last one's name as `after` goes on.
     ///
     /// # Errors
     /// Any [`QueueError`].
     pub async fn list(
         &self,
-        _filter: &Filter,
-        _after: Option<UnitPosition>,
-        _limit: u32,
+        filter: &Filter,
+        states: &[UnitState],
+        after: Option<UnitId>,
+        limit: u32,
     ) -> Result<Vec<QueuedUnit>, QueueError> {
-        todo!()
-    }
-
-    /// All that is known of one message; none when neither queue nor journal knows it.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn show(&self, _queue_id: QueueId) -> Result<Option<MessageDetail>, QueueError> {
-        todo!()
+        let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+        let query = sqlx::query_as(LIST)
+            .bind(filter.queue_id.map(|id| id.as_uuid()))
+            .bind(filter.tenant.map(|tenant| tenant.0))
+            .bind(filter.domain.as_deref())
+            .bind(filter.sender.as_deref())
+            .bind(filter.recipient.as_deref())
+            .bind(states)
+            .bind(after.map(|unit| unit.queue_id.as_uuid()))
+            .bind(after.map(|unit| unit.number))
+            .bind(i64::from(limit));
+        let rows: Vec<ListRow> = Patient::begin(self).await?.fetch_all(query).await?;
+        Ok(rows.into_iter().filter_map(ListRow::into_unit).collect())
     }
 
     /// Counts units by tenant and state. Counts the whole queue: not for hot paths.
@@ -196,60 +217,19 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn counts(&self) -> Result<Vec<QueueCount>, QueueError> {
-        todo!()
-    }
-
-    /// Makes deferred units due now, and opens their destinations.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn flush(
-        &self,
-        _filter: &Filter,
-        _after: Option<UnitPosition>,
-        _limit: u32,
-    ) -> Result<Steered, QueueError> {
-        todo!()
-    }
-
-    /// Holds units: they are neither attempted nor do they expire until they are released.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn hold(
-        &self,
-        _filter: &Filter,
-        _reason: &str,
-        _after: Option<UnitPosition>,
-        _limit: u32,
-    ) -> Result<Steered, QueueError> {
-        todo!()
-    }
-
-    /// Releases held units. Each gets at least one attempt, even if its time was up meanwhile.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn release(
-        &self,
-        _filter: &Filter,
-        _after: Option<UnitPosition>,
-        _limit: u32,
-    ) -> Result<Steered, QueueError> {
-        todo!()
-    }
-
-    /// Removes recipients from the queue without a report to the sender. With a recipient
-    /// pattern only those that fit, else all of a unit.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn cancel(
-        &self,
-        _filter: &Filter,
-        _after: Option<UnitPosition>,
-        _limit: u32,
-    ) -> Result<Steered, QueueError> {
-        todo!()
+        let query = sqlx::query_as(COUNTS);
+        let rows: Vec<(i64, String, i64, i64)> =
+            Patient::begin(self).await?.fetch_all(query).await?;
+        let counts = rows
+            .into_iter()
+            .filter_map(|(tenant, state, units, recipients)| {
+                Some(QueueCount {
+                    tenant: Tenant(tenant),
+                    state: state.parse().ok()?,
+                    units,
+                    recipients,
+                })
+            });
+        Ok(counts.collect())
     }
 }

@@ -1,14 +1,20 @@
-//! Taking leases: what is ready, what is due, what was lost on the way.
+//! Claiming what is ready: a few units of each destination, all destinations in turn.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
+use sqlx::postgres::{PgBindIterExt as _, PgRow};
+use sqlx::{FromRow as _, Row as _};
+use time::OffsetDateTime;
+
+use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
-use crate::ids::{IncarnationId, Shard, UnitId};
-use crate::lease::{Lease, LeasedUnit};
-
-/// From so many unclean takeovers on a unit is attempted alone.
-pub const SUSPECT_TAKEOVERS: i16 = 2;
+use crate::ids::{DestinationKey, IncarnationId, Shard, Tenant};
+use crate::lease::LeasedUnit;
+use crate::rows::{LeasedRow, leased_columns};
+use crate::watermark::{DestinationMarks, LowWater};
 
 /// How much a claim may take.
 #[derive(Clone, Copy, Debug)]
@@ -19,101 +25,242 @@ pub struct ClaimLimits {
     pub units: u32,
 }
 
-/// A unit whose time was up while its destination was suspended.
-#[derive(Clone, Debug)]
-pub struct Expired {
-    /// The unit, leased so that it can be completed as expired.
-    pub unit: LeasedUnit,
-    /// What the destination answered last.
-    pub last_reply: String,
-    /// When that was.
-    pub last_failure_at: time::OffsetDateTime,
-}
+/// Most destinations that one claim looks at.
+const HEADS: i32 = 128;
+
+/// Leases ready units of one shard.
+///
+/// - `head` hops along the index from one destination to the next, from the cursor on. It never
+///   looks into stretches at the front of a destination that are known to be claimed already
+///   (`mark`): their index entries are dead, yet cost a visit each until vacuum removes them, which
+///   a single old snapshot anywhere can put off for hours.
+/// - `open` passes over suspended destinations, whatever waits for them, but for one probe when
+///   the time has come. Who may probe is decided under the destination's lock in `probing`.
+/// - Nothing here ever waits for a lock.
+const CLAIM: &str = concat!(
+    "
+WITH RECURSIVE mark AS (
+    SELECT unnest($4::bigint[]) AS tenant, unnest($5::text[]) COLLATE \"C\" AS domain,
+           unnest($6::timestamptz[]) AS due_from
+),
+head AS (
+    SELECT 0 AS step, $2::bigint AS tenant, $3::text COLLATE \"C\" AS domain,
+           '-infinity'::timestamptz AS due_from
+    UNION ALL
+    SELECT h.step + 1, next.tenant, next.domain, next.due_from
+    FROM head AS h
+    LEFT JOIN LATERAL (
+        SELECT m.tenant, m.domain, m.due_from
+        FROM mark AS m
+        WHERE (m.tenant, m.domain) > (h.tenant, h.domain)
+        ORDER BY m.tenant, m.domain
+        LIMIT 1
+    ) AS marked ON true
+    CROSS JOIN LATERAL (
+        SELECT * FROM (
+            (SELECT u.tenant, u.domain, '-infinity'::timestamptz AS due_from
+             FROM queue.unit AS u
+             WHERE u.shard = $1 AND u.state = 'ready' AND u.unclean_takeovers < 2
+               AND (u.tenant, u.domain) > (h.tenant, h.domain)
+               AND (u.tenant, u.domain) < (coalesce(marked.tenant, 9223372036854775807),
+                                           coalesce(marked.domain, ''))
+             ORDER BY u.tenant, u.domain
+             LIMIT 1)
+            UNION ALL
+            SELECT marked.tenant, marked.domain, marked.due_from WHERE marked.tenant IS NOT NULL
+        ) AS either
+        ORDER BY either.tenant, either.domain
+        LIMIT 1
+    ) AS next
+    WHERE h.step < $7
+),
+open AS (
+    SELECT h.tenant, h.domain, h.due_from, d.suspended_until IS NOT NULL AS probe,
+           CASE WHEN d.suspended_until IS NULL THEN least($8, coalesce(d.ramp, $8)) ELSE 1 END
+               AS allowance
+    FROM head AS h
+    LEFT JOIN queue.destination AS d ON d.tenant = h.tenant AND d.domain = h.domain
+    WHERE h.step > 0
+      AND (d.suspended_until IS NULL OR (d.suspended_until <= now() AND queue.may_probe(d)))
+),
+picked AS MATERIALIZED (
+    SELECT o.tenant, o.domain, o.probe, u.message, u.number
+    FROM open AS o
+    CROSS JOIN LATERAL (
+        SELECT u.message, u.number
+        FROM queue.unit AS u
+        WHERE u.shard = $1 AND u.state = 'ready' AND u.unclean_takeovers < 2
+          AND u.tenant = o.tenant AND u.domain = o.domain AND u.due_at >= o.due_from
+        ORDER BY u.due_at, u.message, u.number
+        LIMIT o.allowance
+        FOR UPDATE SKIP LOCKED
+    ) AS u
+    LIMIT $9
+),
+probing AS (
+    UPDATE queue.destination AS d
+    SET probe_holder = $10, probe_started_at = now()
+    FROM (SELECT d.tenant, d.domain
+          FROM picked AS p
+          JOIN queue.destination AS d ON d.tenant = p.tenant AND d.domain = p.domain
+          WHERE p.probe AND d.suspended_until <= now() AND queue.may_probe(d)
+          FOR UPDATE OF d SKIP LOCKED) AS free
+    WHERE d.tenant = free.tenant AND d.domain = free.domain
+    RETURNING d.tenant, d.domain
+),
+u AS (
+    UPDATE queue.unit AS u
+    SET state = 'leased', holder = $10, leased_at = now(), attempt = u.attempt + 1
+    FROM picked AS p
+    WHERE u.shard = $1 AND u.message = p.message AND u.number = p.number
+      AND (NOT p.probe OR (p.tenant, p.domain) IN (SELECT tenant, domain FROM probing))
+    RETURNING u.*, p.probe
+)
+SELECT last.step AS last_step, last.tenant AS last_tenant, last.domain AS last_domain,
+       now() AS at, taken.*
+FROM (SELECT step, tenant, domain FROM head ORDER BY step DESC LIMIT 1) AS last
+LEFT JOIN (
+    SELECT u.probe, u.due_at, ",
+    leased_columns!(),
+    "
+    FROM u JOIN queue.message AS m ON m.shard = $1 AND m.id = u.message
+) AS taken ON true
+"
+);
 
 /// Takes leases for one incarnation.
 #[derive(Debug)]
-pub struct Claimer {}
+pub struct Claimer {
+    pub(crate) queue: Queue,
+    pub(crate) holder: IncarnationId,
+    shards: Mutex<HashMap<Shard, ShardState>>,
+    /// Nothing unknown was leased to the holder before.
+    pub(crate) adopted: Mutex<LowWater>,
+}
+
+/// What a claimer remembers of a shard between two claims.
+#[derive(Debug, Default)]
+pub(crate) struct ShardState {
+    /// Where the next claim goes on; none starts over.
+    cursor: Option<DestinationKey>,
+    claimed: DestinationMarks,
+    /// Nothing deferred was due before.
+    pub(crate) promoted: LowWater,
+}
 
 impl Claimer {
     /// Claims for that incarnation.
     #[must_use]
-    pub fn new(_queue: Queue, _holder: IncarnationId) -> Self {
-        todo!()
+    pub fn new(queue: Queue, holder: IncarnationId) -> Self {
+        Self {
+            queue,
+            holder,
+            shards: Mutex::default(),
+            adopted: Mutex::default(),
+        }
     }
 
     /// Leases ready units of one shard: a few of each destination, starting where the last claim
     /// of the shard ended. Of a suspended destination nothing is taken but, when its time is up,
     /// one probe. Without content.
     ///
+    /// A claim that takes less than it may has come to the end of the shard, or has seen 128
+    /// destinations.
+    ///
     /// # Errors
     /// Any [`QueueError`].
     pub async fn claim(
         &self,
-        _shard: Shard,
-        _limits: ClaimLimits,
+        shard: Shard,
+        limits: ClaimLimits,
     ) -> Result<Vec<LeasedUnit>, QueueError> {
-        todo!()
+        let (cursor, marks) = self.with_shard(shard, |state| {
+            (state.cursor.take(), state.claimed.current(Instant::now()))
+        });
+        let start = cursor.unwrap_or(DestinationKey {
+            tenant: Tenant(i64::MIN),
+            domain: String::new(),
+        });
+        let query = sqlx::query(CLAIM)
+            .bind(shard.column())
+            .bind(start.tenant.0)
+            .bind(start.domain)
+            .bind(marks.iter().map(|(key, _)| key.tenant.0).bind_iter())
+            .bind(marks.iter().map(|(key, _)| key.domain.as_str()).bind_iter())
+            .bind(marks.iter().map(|(_, due_from)| *due_from).bind_iter())
+            .bind(HEADS)
+            .bind(i64::from(limits.per_destination))
+            .bind(i64::from(limits.units))
+            .bind(self.holder.0);
+        let rows = answered(query.fetch_all(self.queue.pool())).await?;
+        let claim = Claim::read(&rows)?;
+        let full = claim.taken.len() >= usize::try_from(limits.units).unwrap_or(usize::MAX);
+        self.with_shard(shard, |state| {
+            for taken in &claim.taken {
+                let destination = taken.unit.destination();
+                state.claimed.raise(destination, taken.due_at, claim.at);
+            }
+            state.cursor = match claim.taken.last() {
+                Some(last) if full => Some(last.unit.destination()),
+                _ => claim.last_head.clone(),
+            };
+        });
+        Ok(claim.taken.into_iter().map(|taken| taken.unit).collect())
     }
 
-    /// Leases one unit that may be what killed the relays that held it. The caller attempts
-    /// nothing else meanwhile that it couldn't bear to lose, and asks for the next one only when
-    /// this one is completed.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn claim_suspect(&self) -> Result<Option<LeasedUnit>, QueueError> {
-        todo!()
-    }
-
-    /// Makes deferred units of one shard ready whose time has come; tells how many.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn promote(&self, _shard: Shard, _limit: u32) -> Result<u64, QueueError> {
-        todo!()
-    }
-
-    /// Takes over units that are leased to this incarnation for longer than `older_than` and
-    /// that it doesn't know: their hand-off was lost between COMMIT and stream. A unit is `known`
-    /// until its completion is answered.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn adopt(
+    pub(crate) fn with_shard<T>(
         &self,
-        _older_than: Duration,
-        _known: impl Fn(&UnitId) -> bool,
-    ) -> Result<Vec<LeasedUnit>, QueueError> {
-        todo!();
-        #[allow(unreachable_code)]
-        Ok(vec![])
-    }
-
-    /// Leases units of one shard that expired while their destination was suspended, and that
-    /// its last failure came after.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn expire(&self, _shard: Shard, _limit: u32) -> Result<Vec<Expired>, QueueError> {
-        todo!()
-    }
-
-    /// Gives leases back untried, for any relay to take at once; tells how many were still held.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn release(&self, _leases: &[Lease]) -> Result<u64, QueueError> {
-        todo!()
+        shard: Shard,
+        use_it: impl FnOnce(&mut ShardState) -> T,
+    ) -> T {
+        // The state is a mere hint: what a panicking thread left of it does no harm.
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(shards.entry(shard).or_default())
     }
 }
 
-impl Queue {
-    /// Reads the content of units that were leased without it. Units whose message is gone by now
-    /// stay as they are.
-    ///
-    /// # Errors
-    /// Any [`QueueError`].
-    pub async fn load_content(&self, _units: &mut [LeasedUnit]) -> Result<(), QueueError> {
-        todo!()
+/// What a claim returned.
+struct Claim {
+    taken: Vec<Taken>,
+    /// The last destination looked at, unless there are none behind it.
+    last_head: Option<DestinationKey>,
+    /// The database's time.
+    at: OffsetDateTime,
+}
+
+struct Taken {
+    unit: LeasedUnit,
+    /// When it had become ready.
+    due_at: OffsetDateTime,
+}
+
+impl Claim {
+    /// There is always a row, and if nothing was taken, it has no unit.
+    fn read(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
+        let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let steps: i32 = first.try_get("last_step")?;
+        let last_head = if steps < HEADS {
+            None
+        } else {
+            Some(DestinationKey {
+                tenant: Tenant(first.try_get("last_tenant")?),
+                domain: first.try_get("last_domain")?,
+            })
+        };
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(probe) = row.try_get::<Option<bool>, _>("probe")? else {
+                continue;
+            };
+            if let Some(unit) = LeasedRow::from_row(row)?.into_unit(probe) {
+                let due_at = row.try_get("due_at")?;
+                taken.push(Taken { unit, due_at });
+            }
+        }
+        Ok(Self {
+            taken,
+            last_head,
+            at: first.try_get("at")?,
+        })
     }
 }

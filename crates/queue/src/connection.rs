@@ -52,7 +52,7 @@ impl OwnConnection {
         {
             return Err(Arc::clone(cause));
         }
-        let connected = within(CONNECT_DEADLINE, self.options.connect()).await;
+        let connected = answered_within(CONNECT_DEADLINE, self.options.connect()).await;
         connected.map_err(|error| {
             let cause = Arc::new(error);
             self.refused = Some((Instant::now(), Arc::clone(&cause)));
@@ -76,14 +76,15 @@ impl OwnConnection {
 pub(crate) async fn answered<T>(
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    within(STATEMENT_DEADLINE, statement).await
+    answered_within(STATEMENT_DEADLINE, statement).await
 }
 
-async fn within<T>(
+/// Waits for an answer no longer than `deadline`, as [`answered`] does.
+pub(crate) async fn answered_within<T>(
     deadline: Duration,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    timeout(deadline, work)
+    timeout(deadline, statement)
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }

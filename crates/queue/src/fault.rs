@@ -1,6 +1,5 @@
 //! What kind of trouble a failed statement is in.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::QueueError;
@@ -60,15 +59,17 @@ impl Fault {
         }
     }
 
-    /// Whether the connection is of no more use.
+    /// Whether the connection is of no more use: it is broken, leads to a server that no longer
+    /// takes writes (25006, after a fail-over), or has prepared a statement that the schema has
+    /// outgrown.
     pub(crate) fn ends_connection(error: &sqlx::Error) -> bool {
-        match error {
-            sqlx::Error::Database(error) => {
-                let state = error.code().unwrap_or(Cow::Borrowed(""));
-                // After a fail-over, 25006 says that this connection leads to the wrong server.
-                state.starts_with("08") || state.starts_with("57P") || state == "25006"
-            }
-            sqlx::Error::Encode(_) => false,
+        match (Self::of(error), error) {
+            (_, sqlx::Error::Database(error)) if error.code().as_deref() == Some("25006") => true,
+            (Self::Data | Self::Collision | Self::DiskFull, _) => false,
+            // Statement timeouts and full tables of locks pass; the rest ends sessions.
+            (Self::Unavailable, sqlx::Error::Database(error)) => error
+                .code()
+                .is_none_or(|state| state.starts_with("08") || state.starts_with("57P")),
             _ => true,
         }
     }

@@ -43,11 +43,6 @@ impl Shard {
         self.0 as i16
     }
 
-    /// The number as an index into a table of [`Shard::COUNT`] entries.
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-
     /// The shard so many steps on, going round.
     pub(crate) fn after(self, steps: u64) -> Self {
         let count = u64::from(Self::COUNT);
@@ -178,6 +173,12 @@ pub struct Tenant(pub i64);
 impl Tenant {
     /// Who owns mail that no account and no local domain lays claim to.
     pub const NONE: Self = Self(0);
+}
+
+impl From<i64> for Tenant {
+    fn from(number: i64) -> Self {
+        Self(number)
+    }
 }
 
 impl fmt::Display for Tenant {

@@ -1,13 +1,17 @@
 //! The ledger: what came in, what went out, what is still there.
 
+use sqlx::FromRow;
+
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::Tenant;
+use crate::patient::Patient;
 
 /// Recipients of one tenant since the beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
 pub struct Balance {
     /// Whose mail.
+    #[sqlx(try_from = "i64")]
     pub tenant: Tenant,
     /// Accepted, notifications and redirects counted in.
     pub accepted: i64,
@@ -27,12 +31,19 @@ pub struct Balance {
     pub difference: i64,
 }
 
+const BALANCES: &str = "
+SELECT tenant, accepted, delivered, failed, expired, cancelled, discarded, queued, difference
+FROM queue.balance
+ORDER BY tenant
+";
+
 impl Queue {
     /// The ledger of every tenant, in one snapshot. Counts the whole queue: not for hot paths.
     ///
     /// # Errors
     /// Any [`QueueError`].
     pub async fn balances(&self) -> Result<Vec<Balance>, QueueError> {
-        todo!()
+        let mut patient = Patient::begin(self).await?;
+        patient.fetch_all(sqlx::query_as(BALANCES)).await
     }
 }

@@ -14,6 +14,7 @@
 //! Invariant: no transaction is open across network I/O other than to Postgres itself.
 
 mod admin;
+mod adopt;
 mod claim;
 mod columns;
 mod committer;
@@ -25,7 +26,9 @@ mod database;
 mod destination;
 mod enqueue;
 mod error;
+mod expire;
 mod fault;
+mod give_back;
 mod heart;
 mod ids;
 mod incarnation;
@@ -36,24 +39,31 @@ mod lanes;
 mod lease;
 mod ledger;
 mod liveness;
+mod load;
 mod message;
 mod migrate;
+mod patient;
 mod prepare;
+mod promote;
+mod rows;
 mod settle;
 mod shard_clock;
+mod show;
+mod steer;
+mod suspect;
 mod trace;
+mod watermark;
 
-pub use admin::{
-    AttemptRecord, Filter, MessageDetail, QueueCount, QueuedUnit, Steered, UnitPosition, UnitState,
-};
-pub use claim::{ClaimLimits, Claimer, Expired, SUSPECT_TAKEOVERS};
+pub use admin::{Filter, QueueCount, QueuedUnit, UnitState, UnitStateError};
+pub use claim::{ClaimLimits, Claimer};
 pub use complete::{CompleteConfig, CompleteError, Completer};
 pub use completion::{Completed, Completion, Rest, Settlement};
 pub use content::Content;
 pub use database::{ConnectError, DatabaseConfig, Queue};
-pub use destination::Suspension;
+pub use destination::{DestinationFailure, Suspension};
 pub use enqueue::{EnqueueConfig, EnqueueStatistics, Enqueued, Enqueuer};
 pub use error::{Cause, EnqueueError, QueueError};
+pub use expire::Expired;
 pub use heart::{Heart, HeartConfig, Progress};
 pub use ids::{DestinationKey, IncarnationId, QueueId, QueueIdError, Shard, Tenant, UnitId};
 pub use incarnation::{Reclaimed, Registration};
@@ -61,7 +71,10 @@ pub use jobs::Retention;
 pub use journal::{JournalEntry, JournalOutcome};
 pub use lease::{Lease, LeasedRecipient, LeasedUnit};
 pub use ledger::Balance;
-pub use liveness::{Observer, ObserverConfig};
+pub use liveness::{Observer, ObserverConfig, Stopped};
 pub use message::{NewMessage, Origin, Service};
 pub use migrate::{MigrationError, migrate};
+pub use show::{AttemptRecord, MessageDetail, QueuedOrigin};
+pub use steer::Steered;
+pub use suspect::SUSPECT_TAKEOVERS;
 pub use trace::{TraceParent, TraceParentError};

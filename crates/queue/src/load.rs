@@ -1,0 +1,49 @@
+//! Content read back from the queue, for units that were leased without it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use sqlx::postgres::PgBindIterExt as _;
+use sqlx::types::Uuid;
+
+use crate::connection::answered;
+use crate::content::Content;
+use crate::database::Queue;
+use crate::error::QueueError;
+use crate::ids::{QueueId, Shard};
+
+const LOAD: &str = "
+SELECT id, data FROM queue.content WHERE shard = $1 AND id = ANY ($2::uuid[])
+";
+
+impl Queue {
+    /// Reads the content of messages. Those that are gone by now are missing in the answer.
+    ///
+    /// All of it comes into memory at once: the caller has seen to its budget, by the units'
+    /// sizes.
+    ///
+    /// # Errors
+    /// Any [`QueueError`].
+    pub async fn load_content(
+        &self,
+        messages: impl IntoIterator<Item = QueueId>,
+    ) -> Result<HashMap<QueueId, Content>, QueueError> {
+        let mut shards: BTreeMap<Shard, Vec<Uuid>> = BTreeMap::new();
+        for message in messages {
+            let ids = shards.entry(message.shard()).or_default();
+            ids.push(message.as_uuid());
+        }
+        let mut contents = HashMap::new();
+        for (shard, ids) in shards {
+            let query = sqlx::query_as(LOAD)
+                .bind(shard.column())
+                .bind(ids.iter().bind_iter());
+            let rows: Vec<(Uuid, Vec<u8>)> = answered(query.fetch_all(self.pool())).await?;
+            contents.extend(rows.into_iter().filter_map(|(id, data)| {
+                let id = QueueId::try_from(id).ok()?;
+                Some((id, Content::from(Bytes::from(data))))
+            }));
+        }
+        Ok(contents)
+    }
+}
