@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 
 use directory::DirectoryError;
 use smtp::{EnhancedStatus, Outcome, Report};
+use tracing::warn;
 
 use crate::maildir::DepositError;
 
@@ -36,7 +37,11 @@ pub(crate) fn not_deposited(error: &DepositError) -> Outcome {
 }
 
 /// The directory did not answer (RFC 3463 §3.5, X.4.3).
-pub(crate) fn not_resolved(_error: &DirectoryError) -> Outcome {
+pub(crate) fn not_resolved(error: &DirectoryError) -> Outcome {
+    warn!(
+        error = service::one_line(error),
+        "a recipient cannot be looked up"
+    );
     Outcome::Deferred(Report::new(
         EnhancedStatus::new(4, 4, 3),
         None,
@@ -68,6 +73,15 @@ pub(crate) fn not_local() -> Outcome {
         EnhancedStatus::new(4, 3, 5),
         None,
         "mail for this domain is not delivered here",
+    ))
+}
+
+/// The domain is not ours, and by LMTP we take mail for nobody else (RFC 3463 §3.8, X.7.1).
+pub(crate) fn relaying_denied() -> Outcome {
+    Outcome::Failed(Report::new(
+        EnhancedStatus::new(5, 7, 1),
+        None,
+        "mail for this domain is not taken here",
     ))
 }
 

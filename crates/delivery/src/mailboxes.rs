@@ -5,7 +5,6 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use rpc::delivery::{DeliverRequest, Outcomes};
 use smtp::{EnhancedStatus, Mailbox, Outcome, Report};
-use tracing::warn;
 
 use crate::copy::Original;
 use crate::failure;
@@ -38,15 +37,17 @@ impl Mailboxes {
     /// order of the request. Delivering again what was delivered changes nothing.
     pub async fn deliver(&self, request: &DeliverRequest) -> Outcomes {
         let original = Original::new(&request.reverse_path, &request.content);
-        let original = &original;
-        stream::iter(&request.recipients)
-            .map(|(number, recipient)| async move {
-                let outcome = self.deliver_to(request, original, *number, recipient).await;
-                (*number, outcome)
-            })
+        let deliveries: Vec<_> = request
+            .recipients
+            .iter()
+            .map(|(number, recipient)| self.deliver_to(request, &original, *number, recipient))
+            .collect();
+        let outcomes: Vec<Outcome> = stream::iter(deliveries)
             .buffered(MAX_AT_ONCE)
             .collect()
-            .await
+            .await;
+        let numbers = request.recipients.iter().map(|(number, _)| *number);
+        numbers.zip(outcomes).collect()
     }
 
     async fn deliver_to(
@@ -61,28 +62,28 @@ impl Mailboxes {
             Ok(Resolution::Unknown) => return failure::unknown(),
             Ok(Resolution::Disabled) => return failure::disabled(),
             Ok(Resolution::NotLocal) => return failure::not_local(),
-            Err(error) => {
-                warn!(%error, cause = ?error, "a recipient cannot be looked up");
-                return failure::not_resolved(&error);
-            }
+            Err(error) => return failure::not_resolved(&error),
         };
         let name = FileName::new(request.queue_id, number, request.accepted_at);
         let may_be_there = request.attempt > 1;
-        let deposits = accounts.into_iter().map(|account| Deposit {
+        let deposit = |account| Deposit {
             content: original.copy_for(&account, recipient),
             account,
             name: name.clone(),
             may_be_there,
-        });
-        self.deposit_all(deposits).await
+        };
+        self.deposit_all(accounts.into_iter().map(deposit).collect())
+            .await
     }
 
     /// Delivered when every copy is there. If only some are, the recipient is tried again: the
     /// copies that are there stay single.
-    async fn deposit_all(&self, deposits: impl Iterator<Item = Deposit>) -> Outcome {
-        let mut results = stream::iter(deposits)
+    async fn deposit_all(&self, deposits: Vec<Deposit>) -> Outcome {
+        let deposits: Vec<_> = deposits
+            .into_iter()
             .map(|deposit| self.maildir.deposit(deposit))
-            .buffer_unordered(MAX_AT_ONCE);
+            .collect();
+        let mut results = stream::iter(deposits).buffer_unordered(MAX_AT_ONCE);
         let mut all_there = true;
         let mut failed = None;
         while let Some(result) = results.next().await {

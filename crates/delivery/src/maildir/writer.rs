@@ -220,8 +220,7 @@ fn refuse(
     answer: oneshot::Sender<Result<Deposited, DepositError>>,
     error: DepositError,
 ) {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    warn!(%account, %error, cause, "mail cannot be put into a mailbox");
+    warn!(%account, error = service::one_line(&error), "mail cannot be put into a mailbox");
     // Whoever waited may have given up.
     let _ = answer.send(Err(error));
 }

@@ -1,0 +1,28 @@
+//! `delivery`: puts mail into local mailboxes, and answers for the directory.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use delivery::{Config, ENVIRONMENT_PREFIX};
+use service::config;
+
+/// Puts mail into local mailboxes, takes mail by LMTP, and answers for the directory.
+#[derive(clap::Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    flags: service::Flags,
+}
+
+fn main() -> ExitCode {
+    let Arguments { flags } = Arguments::parse();
+    service::main("delivery", async |shutdown| {
+        let config: Config = config::load(flags.config.as_deref(), ENVIRONMENT_PREFIX)?;
+        if flags.check {
+            return Ok(());
+        }
+        service::log::init(&config.log)?;
+        delivery::run(config, shutdown).await?.wait().await?;
+        anyhow::Ok(())
+    })
+}
