@@ -29,36 +29,40 @@ impl Producer {
     /// Any [`EnqueueError`]; [`EnqueueError::reply`] is the client's answer.
     pub async fn enqueue(&self, mut message: NewMessage) -> Result<(), EnqueueError> {
         let shard = message.id.shard();
-        let credit = self.credit_for(&message);
+        let destinations = destinations_of(&message);
+        let suspended = destinations
+            .iter()
+            .filter(|destination| self.hand_off.is_suspended(destination))
+            .count();
+        // A relay would only give back what goes to a suspended destination.
+        let credit = if suspended == 0 {
+            self.hand_off.try_credit(&CreditRequest {
+                tenant: message.tenant,
+                units: destinations.len(),
+                size: message.content.len(),
+            })
+        } else {
+            None
+        };
         message.lease_to = credit.as_ref().map(Credit::holder);
         let queued = self.enqueuer.enqueue(message).await?;
         match credit {
             Some(credit) => credit.send(queued.units),
-            None => self.hand_off.hint(shard),
+            None if suspended < destinations.len() => self.hand_off.hint(shard),
+            // The destination's next probe finds it.
+            None => {}
         }
         Ok(())
     }
+}
 
-    /// Credit with a relay that will attempt the message at once. None for mail to a suspended
-    /// destination, which would only be given back.
-    fn credit_for(&self, message: &NewMessage) -> Option<Credit> {
-        let recipients = message.recipients.iter();
-        let domains: HashSet<String> = recipients
-            .map(|recipient| recipient.domain().routing_domain())
-            .collect();
-        let request = CreditRequest {
+/// Where the message goes: each will be a unit of its own.
+fn destinations_of(message: &NewMessage) -> HashSet<DestinationKey> {
+    let recipients = message.recipients.iter();
+    recipients
+        .map(|recipient| DestinationKey {
             tenant: message.tenant,
-            units: domains.len(),
-            size: message.content.len(),
-        };
-        let tenant = message.tenant;
-        let is_suspended = domains.into_iter().any(|domain| {
-            self.hand_off
-                .is_suspended(&DestinationKey { tenant, domain })
-        });
-        if is_suspended {
-            return None;
-        }
-        self.hand_off.try_credit(&request)
-    }
+            domain: recipient.domain().routing_domain(),
+        })
+        .collect()
 }
