@@ -1,5 +1,6 @@
 //! Databases on a real Postgres, which sets itself up and goes with the test process.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
 
 use crate::processes::{children_of, signal};
+use crate::proxy::Proxy;
 use crate::wait::wait_until;
 
 /// The cluster that all tests of this process share.
@@ -46,6 +48,21 @@ impl TestDatabase {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the server listens, for a [`Proxy`] before it.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        let (_, after) = self.url.split_once('@').unwrap();
+        let (server, _) = after.split_once('/').unwrap();
+        server.parse().unwrap()
+    }
+
+    /// Where to connect so that all passes through a [`Proxy`] before [`server`](Self::server).
+    #[must_use]
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        let server = self.server().to_string();
+        self.url.replace(&server, &proxy.address().to_string())
     }
 
     /// A connection of one's own, to look and to meddle.

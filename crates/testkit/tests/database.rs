@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use testkit::Proxy;
 
 async fn setting(connection: &mut PgConnection, name: &str) -> String {
     let sql = AssertSqlSafe(format!("SHOW {name}"));
@@ -66,6 +67,17 @@ async fn what_was_committed_survives_stops_and_kills() {
     assert!(PgConnection::connect(database.url()).await.is_err());
     server.start().await;
     assert_eq!(count_notes(&mut database.connect().await).await, 1);
+}
+
+#[tokio::test]
+async fn a_proxy_can_cut_the_way_to_the_server() {
+    let database = testkit::database().await;
+    let proxy = Proxy::to(database.server()).await;
+    let through = database.url_through(&proxy);
+    let mut connection = PgConnection::connect(&through).await.unwrap();
+    connection.ping().await.unwrap();
+    proxy.cut();
+    assert!(connection.ping().await.is_err());
 }
 
 #[cfg(target_os = "linux")]
