@@ -28,7 +28,7 @@ CREATE FUNCTION queue.glob(pattern text) RETURNS text
 -- message is a narrow range of that key, so that one plan is right for all.
 CREATE FUNCTION queue.find(
     queue_id uuid, tenant bigint, domain text, sender text, recipient text,
-    states queue.unit_state[], after_message uuid, after_number int, most bigint
+    state queue.unit_state, states queue.unit_state[], after_message uuid, after_number int, most bigint
 ) RETURNS TABLE (shard smallint, message uuid, number int)
     LANGUAGE sql STABLE AS $$
     SELECT u.shard, u.message, u.number
@@ -44,6 +44,7 @@ CREATE FUNCTION queue.find(
                coalesce(find.after_message, '00000000-0000-0000-0000-000000000000'),
                coalesce(find.after_number, -1))
       AND u.state = ANY (find.states)
+      AND (find.state IS NULL OR u.state = find.state)
       AND (find.tenant IS NULL OR u.tenant = find.tenant)
       AND (find.domain IS NULL OR u.domain = lower(find.domain))
       AND (find.recipient IS NULL OR EXISTS (
@@ -59,11 +60,12 @@ $$;
 
 -- Steering everything takes saying so.
 CREATE FUNCTION queue.check_selection(
-    queue_id uuid, tenant bigint, domain text, sender text, recipient text, everything boolean
+    queue_id uuid, tenant bigint, domain text, sender text, recipient text,
+    state queue.unit_state, everything boolean
 ) RETURNS void
     LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT everything AND num_nonnulls(queue_id, tenant, domain, sender, recipient) = 0 THEN
+    IF NOT everything AND num_nonnulls(queue_id, tenant, domain, sender, recipient, state) = 0 THEN
         RAISE EXCEPTION 'say which units are meant, or everything => true';
     END IF;
 END
@@ -72,16 +74,17 @@ $$;
 -- Holds units: they are neither attempted nor do they expire.
 CREATE FUNCTION queue.hold(
     queue_id uuid DEFAULT NULL, tenant bigint DEFAULT NULL, domain text DEFAULT NULL,
-    sender text DEFAULT NULL, recipient text DEFAULT NULL, everything boolean DEFAULT false,
+    sender text DEFAULT NULL, recipient text DEFAULT NULL, state queue.unit_state DEFAULT NULL,
+    everything boolean DEFAULT false,
     reason text DEFAULT 'held by an operator',
     after_message uuid DEFAULT NULL, after_number int DEFAULT NULL, most int DEFAULT 10000
 ) RETURNS queue.steered
     LANGUAGE sql AS $$
     SELECT queue.check_selection(hold.queue_id, hold.tenant, hold.domain, hold.sender,
-                                 hold.recipient, hold.everything);
+                                 hold.recipient, hold.state, hold.everything);
     WITH found AS MATERIALIZED (
         SELECT * FROM queue.find(hold.queue_id, hold.tenant, hold.domain, hold.sender,
-            hold.recipient, ARRAY['ready', 'deferred', 'leased']::queue.unit_state[],
+            hold.recipient, hold.state, ARRAY['ready', 'deferred', 'leased']::queue.unit_state[],
             hold.after_message, hold.after_number, hold.most)
     ),
     locked AS MATERIALIZED (
@@ -119,15 +122,16 @@ $$;
 -- was held because relays died of it is attempted alone.
 CREATE FUNCTION queue.release(
     queue_id uuid DEFAULT NULL, tenant bigint DEFAULT NULL, domain text DEFAULT NULL,
-    sender text DEFAULT NULL, recipient text DEFAULT NULL, everything boolean DEFAULT false,
+    sender text DEFAULT NULL, recipient text DEFAULT NULL, state queue.unit_state DEFAULT NULL,
+    everything boolean DEFAULT false,
     after_message uuid DEFAULT NULL, after_number int DEFAULT NULL, most int DEFAULT 10000
 ) RETURNS queue.steered
     LANGUAGE sql AS $$
     SELECT queue.check_selection(release.queue_id, release.tenant, release.domain, release.sender,
-                                 release.recipient, release.everything);
+                                 release.recipient, release.state, release.everything);
     WITH found AS MATERIALIZED (
         SELECT * FROM queue.find(release.queue_id, release.tenant, release.domain, release.sender,
-            release.recipient, ARRAY['held', 'leased']::queue.unit_state[],
+            release.recipient, release.state, ARRAY['held', 'leased']::queue.unit_state[],
             release.after_message, release.after_number, release.most)
     ),
     locked AS MATERIALIZED (
@@ -166,15 +170,16 @@ $$;
 -- Makes deferred units due now, and opens the destinations of all that is found.
 CREATE FUNCTION queue.flush(
     queue_id uuid DEFAULT NULL, tenant bigint DEFAULT NULL, domain text DEFAULT NULL,
-    sender text DEFAULT NULL, recipient text DEFAULT NULL, everything boolean DEFAULT false,
+    sender text DEFAULT NULL, recipient text DEFAULT NULL, state queue.unit_state DEFAULT NULL,
+    everything boolean DEFAULT false,
     after_message uuid DEFAULT NULL, after_number int DEFAULT NULL, most int DEFAULT 10000
 ) RETURNS queue.steered
     LANGUAGE sql AS $$
     SELECT queue.check_selection(flush.queue_id, flush.tenant, flush.domain, flush.sender,
-                                 flush.recipient, flush.everything);
+                                 flush.recipient, flush.state, flush.everything);
     WITH found AS MATERIALIZED (
         SELECT * FROM queue.find(flush.queue_id, flush.tenant, flush.domain, flush.sender,
-            flush.recipient, ARRAY['ready', 'deferred']::queue.unit_state[],
+            flush.recipient, flush.state, ARRAY['ready', 'deferred']::queue.unit_state[],
             flush.after_message, flush.after_number, flush.most)
     ),
     locked AS MATERIALIZED (
@@ -222,15 +227,16 @@ $$;
 -- sender. With a recipient pattern only those that fit it, else all of a unit.
 CREATE FUNCTION queue.cancel(
     queue_id uuid DEFAULT NULL, tenant bigint DEFAULT NULL, domain text DEFAULT NULL,
-    sender text DEFAULT NULL, recipient text DEFAULT NULL, everything boolean DEFAULT false,
+    sender text DEFAULT NULL, recipient text DEFAULT NULL, state queue.unit_state DEFAULT NULL,
+    everything boolean DEFAULT false,
     after_message uuid DEFAULT NULL, after_number int DEFAULT NULL, most int DEFAULT 10000
 ) RETURNS queue.steered
     LANGUAGE sql AS $$
     SELECT queue.check_selection(cancel.queue_id, cancel.tenant, cancel.domain, cancel.sender,
-                                 cancel.recipient, cancel.everything);
+                                 cancel.recipient, cancel.state, cancel.everything);
     WITH found AS MATERIALIZED (
         SELECT * FROM queue.find(cancel.queue_id, cancel.tenant, cancel.domain, cancel.sender,
-            cancel.recipient, ARRAY['ready', 'deferred', 'held', 'leased']::queue.unit_state[],
+            cancel.recipient, cancel.state, ARRAY['ready', 'deferred', 'held', 'leased']::queue.unit_state[],
             cancel.after_message, cancel.after_number, cancel.most)
     ),
     locked AS MATERIALIZED (

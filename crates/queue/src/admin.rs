@@ -1,11 +1,8 @@
 //! What operators see of the queue.
 
-use std::str::FromStr;
-
 use smtp::{Mailbox, ReversePath};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
-use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::database::Queue;
@@ -28,9 +25,6 @@ pub enum UnitState {
 }
 
 impl UnitState {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Ready, Self::Leased, Self::Deferred, Self::Held];
-
     /// The word that stands in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -43,18 +37,14 @@ impl UnitState {
     }
 }
 
-/// The word is no state of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a state: ready, leased, deferred or held")]
-pub struct UnitStateError;
-
-impl FromStr for UnitState {
-    type Err = UnitStateError;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|state| state.as_str() == word)
-            .ok_or(UnitStateError)
+/// The way back from [`UnitState::as_str`].
+fn state(word: &str) -> Option<UnitState> {
+    match word {
+        "ready" => Some(UnitState::Ready),
+        "leased" => Some(UnitState::Leased),
+        "deferred" => Some(UnitState::Deferred),
+        "held" => Some(UnitState::Held),
+        _ => None,
     }
 }
 
@@ -73,7 +63,13 @@ pub struct Filter {
     pub sender: Option<String>,
     /// A pattern that a recipient fits.
     pub recipient: Option<String>,
+    /// The state.
+    pub state: Option<UnitState>,
 }
+
+/// Where a bounded call ended; the next one goes on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitPosition(pub UnitId);
 
 /// A unit, as an operator sees it.
 #[derive(Clone, Debug)]
@@ -98,8 +94,8 @@ pub struct QueuedUnit {
     pub due_at: OffsetDateTime,
     /// When it is given up.
     pub expires_at: OffsetDateTime,
-    /// Attempts that count for the back-off.
-    pub tries: i32,
+    /// Attempts so far; those that were given back untried don't count.
+    pub attempts: i32,
     /// Who holds the lease.
     pub holder: Option<IncarnationId>,
     /// When it was attempted last.
@@ -127,7 +123,8 @@ const LIST: &str = "
 SELECT u.message, u.number, u.tenant, u.domain, u.state::text AS state, m.reverse_path,
        u.recipients, m.size, m.accepted_at, u.due_at, u.expires_at, u.tries, u.holder,
        u.last_attempt_at, u.last_status, u.last_reply
-FROM queue.find($1, $2, $3, $4, $5, $6::text[]::queue.unit_state[], $7, $8, $9) AS f
+FROM queue.find($1, $2, $3, $4, $5, $6::text::queue.unit_state,
+                enum_range(NULL::queue.unit_state), $7, $8, $9) AS f
 JOIN queue.unit AS u ON u.shard = f.shard AND u.message = f.message AND u.number = f.number
 JOIN queue.message AS m ON m.shard = f.shard AND m.id = f.message
 ORDER BY f.shard, f.message, f.number
@@ -168,14 +165,14 @@ impl ListRow {
             unit: unit_id(self.message, self.number)?,
             tenant: Tenant(self.tenant),
             domain: self.domain,
-            state: self.state.parse().ok()?,
+            state: state(&self.state)?,
             reverse_path: reverse_path(&self.reverse_path)?,
             recipients: recipients.filter_map(|address| mailbox(address)).collect(),
             size: u64::try_from(self.size).ok()?,
             accepted_at: self.accepted_at,
             due_at: self.due_at,
             expires_at: self.expires_at,
-            tries: self.tries,
+            attempts: self.tries,
             holder: self.holder.map(IncarnationId),
             last_attempt_at: self.last_attempt_at,
             last_status: self.last_status,
@@ -185,28 +182,26 @@ impl ListRow {
 }
 
 impl Queue {
-    /// Lists units in one of `states`, oldest message first within a shard, at most `limit`. The
-    /// last one's name as `after` goes on.
+    /// Lists units, oldest message first within a shard, at most `limit`. The last one's name as
+    /// `after` goes on.
     ///
     /// # Errors
     /// Any [`QueueError`].
     pub async fn list(
         &self,
         filter: &Filter,
-        states: &[UnitState],
-        after: Option<UnitId>,
+        after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Vec<QueuedUnit>, QueueError> {
-        let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
         let query = sqlx::query_as(LIST)
             .bind(filter.queue_id.map(|id| id.as_uuid()))
             .bind(filter.tenant.map(|tenant| tenant.0))
             .bind(filter.domain.as_deref())
             .bind(filter.sender.as_deref())
             .bind(filter.recipient.as_deref())
-            .bind(states)
-            .bind(after.map(|unit| unit.queue_id.as_uuid()))
-            .bind(after.map(|unit| unit.number))
+            .bind(filter.state.map(UnitState::as_str))
+            .bind(after.map(|position| position.0.queue_id.as_uuid()))
+            .bind(after.map(|position| position.0.number))
             .bind(i64::from(limit));
         let rows: Vec<ListRow> = Patient::begin(self).await?.fetch_all(query).await?;
         Ok(rows.into_iter().filter_map(ListRow::into_unit).collect())
@@ -225,7 +220,7 @@ impl Queue {
             .filter_map(|(tenant, state, units, recipients)| {
                 Some(QueueCount {
                     tenant: Tenant(tenant),
-                    state: state.parse().ok()?,
+                    state: self::state(&state)?,
                     units,
                     recipients,
                 })

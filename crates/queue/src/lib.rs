@@ -54,7 +54,7 @@ mod suspect;
 mod trace;
 mod watermark;
 
-pub use admin::{Filter, QueueCount, QueuedUnit, UnitState, UnitStateError};
+pub use admin::{Filter, QueueCount, QueuedUnit, UnitPosition, UnitState};
 pub use claim::{ClaimLimits, Claimer};
 pub use complete::{CompleteConfig, CompleteError, Completer};
 pub use completion::{Completed, Completion, Rest, Settlement};
@@ -74,7 +74,7 @@ pub use ledger::Balance;
 pub use liveness::{Observer, ObserverConfig, Stopped};
 pub use message::{NewMessage, Origin, Service};
 pub use migrate::{MigrationError, migrate};
-pub use show::{AttemptRecord, MessageDetail, QueuedOrigin};
+pub use show::{AttemptRecord, MessageDetail};
 pub use steer::Steered;
 pub use suspect::SUSPECT_TAKEOVERS;
 pub use trace::{TraceParent, TraceParentError};

@@ -4,59 +4,60 @@ use sqlx::FromRow;
 use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
-use crate::admin::{Filter, QueuedUnit, UnitState};
+use crate::admin::{Filter, QueuedUnit};
 use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
-use crate::ids::QueueId;
+use crate::ids::{QueueId, UnitId};
 
-/// All that is known of one message.
+/// All that is known of one message. Once it has left the queue, only the journal tells of it.
 #[derive(Clone, Debug)]
 pub struct MessageDetail {
     /// Its name.
     pub queue_id: QueueId,
-    /// Where it came from, as long as it is queued.
-    pub origin: Option<QueuedOrigin>,
+    /// Who queued it (`submission`, `inbound`, `outbound` or `delivery`), while it is queued.
+    pub service: Option<String>,
+    /// The client's address, while it is queued.
+    pub client: Option<String>,
+    /// The argument of the client's EHLO or HELO, while it is queued.
+    pub hello: Option<String>,
+    /// The account that was logged in, while it is queued.
+    pub login: Option<String>,
+    /// TLS version and cipher of the client's session, while it is queued.
+    pub tls: Option<String>,
+    /// The trace of its acceptance.
+    pub trace: String,
     /// The units that are still queued.
     pub units: Vec<QueuedUnit>,
     /// The journal, oldest first.
     pub attempts: Vec<AttemptRecord>,
 }
 
-/// Where a queued message came from.
-#[derive(Clone, Debug, FromRow)]
-pub struct QueuedOrigin {
-    /// Who queued it: `submission`, `inbound`, `outbound` or `delivery`.
-    pub service: String,
-    /// The client's address.
-    pub client: Option<String>,
-    /// The argument of the client's EHLO or HELO.
-    pub hello: Option<String>,
-    /// The account that was logged in.
-    pub login: Option<String>,
-    /// TLS version and cipher of the client's session.
-    pub tls: Option<String>,
-    /// The trace of its acceptance.
-    pub traceparent: String,
+#[derive(FromRow)]
+struct OriginRow {
+    service: String,
+    client: Option<String>,
+    hello: Option<String>,
+    login: Option<String>,
+    tls: Option<String>,
+    traceparent: String,
 }
 
 /// A line of the journal.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct AttemptRecord {
     /// When.
     pub at: OffsetDateTime,
-    /// The number of the unit.
-    pub unit: i32,
+    /// At which unit.
+    pub unit: UnitId,
     /// Which attempt.
     pub attempt: i32,
     /// The machine that made it.
     pub node: String,
     /// Who was concerned.
     pub recipients: Vec<String>,
-    /// The name of the host that was tried.
+    /// The name and address of the host that was tried.
     pub host: Option<String>,
-    /// Its address.
-    pub host_address: Option<String>,
     /// TLS version and cipher, or why there was none.
     pub tls: Option<String>,
     /// How it ended.
@@ -66,9 +67,48 @@ pub struct AttemptRecord {
     /// The far end's words, or ours.
     pub reply: String,
     /// How long it took, in milliseconds.
-    pub duration_ms: i32,
+    pub duration_ms: i64,
     /// Whether the lease was no longer held, so that nothing else was recorded.
     pub fenced: bool,
+}
+
+#[derive(FromRow)]
+struct AttemptRow {
+    at: OffsetDateTime,
+    unit: i32,
+    attempt: i32,
+    node: String,
+    recipients: Vec<String>,
+    host: Option<String>,
+    tls: Option<String>,
+    outcome: String,
+    status: String,
+    reply: String,
+    duration_ms: i64,
+    fenced: bool,
+    traceparent: String,
+}
+
+impl AttemptRow {
+    fn into_record(self, queue_id: QueueId) -> AttemptRecord {
+        AttemptRecord {
+            at: self.at,
+            unit: UnitId {
+                queue_id,
+                number: self.unit,
+            },
+            attempt: self.attempt,
+            node: self.node,
+            recipients: self.recipients,
+            host: self.host,
+            tls: self.tls,
+            outcome: self.outcome,
+            status: self.status,
+            reply: self.reply,
+            duration_ms: self.duration_ms,
+            fenced: self.fenced,
+        }
+    }
 }
 
 const ORIGIN: &str = "
@@ -78,8 +118,9 @@ WHERE shard = $1 AND id = $2
 ";
 
 const ATTEMPTS: &str = "
-SELECT at, unit, attempt, node, queue.address_texts(recipients) AS recipients, host,
-       host(host_address) AS host_address, tls, outcome, status, reply, duration_ms, fenced
+SELECT at, unit, attempt, node, queue.address_texts(recipients) AS recipients,
+       host || coalesce(' [' || host(host_address) || ']', '') AS host,
+       tls, outcome, status, reply, duration_ms::bigint, fenced, traceparent
 FROM queue.attempt
 WHERE message = $1
 ORDER BY at, unit, attempt
@@ -99,21 +140,31 @@ impl Queue {
         let origin = sqlx::query_as(ORIGIN)
             .bind(queue_id.shard().column())
             .bind(id);
-        let origin: Option<QueuedOrigin> = answered(origin.fetch_optional(self.pool())).await?;
+        let origin: Option<OriginRow> = answered(origin.fetch_optional(self.pool())).await?;
         let attempts = sqlx::query_as(ATTEMPTS).bind(id).bind(i64::from(MOST));
-        let attempts: Vec<AttemptRecord> = answered(attempts.fetch_all(self.pool())).await?;
-        if origin.is_none() && attempts.is_empty() {
+        let attempts: Vec<AttemptRow> = answered(attempts.fetch_all(self.pool())).await?;
+        let queued = origin.as_ref().map(|origin| &origin.traceparent);
+        let journalled = attempts.first().map(|attempt| &attempt.traceparent);
+        let Some(trace) = queued.or(journalled).cloned() else {
             return Ok(None);
-        }
+        };
         let filter = Filter {
             queue_id: Some(queue_id),
             ..Filter::default()
         };
+        let attempts = attempts.into_iter();
         Ok(Some(MessageDetail {
             queue_id,
-            origin,
-            units: self.list(&filter, &UnitState::ALL, None, MOST).await?,
-            attempts,
+            service: origin.as_ref().map(|origin| origin.service.clone()),
+            client: origin.as_ref().and_then(|origin| origin.client.clone()),
+            hello: origin.as_ref().and_then(|origin| origin.hello.clone()),
+            login: origin.as_ref().and_then(|origin| origin.login.clone()),
+            tls: origin.and_then(|origin| origin.tls),
+            trace,
+            units: self.list(&filter, None, MOST).await?,
+            attempts: attempts
+                .map(|attempt| attempt.into_record(queue_id))
+                .collect(),
         }))
     }
 }

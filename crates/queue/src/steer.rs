@@ -6,10 +6,9 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::QueryAs;
 use sqlx::types::Uuid;
 
-use crate::admin::Filter;
+use crate::admin::{Filter, UnitPosition, UnitState};
 use crate::database::Queue;
 use crate::error::QueueError;
-use crate::ids::UnitId;
 use crate::patient::Patient;
 use crate::rows::unit_id;
 
@@ -23,7 +22,7 @@ pub struct Steered {
     /// takes the mark off again; flush passes over them.
     pub leased: u64,
     /// Where to go on, unless everything was looked at.
-    pub next: Option<UnitId>,
+    pub next: Option<UnitPosition>,
 }
 
 #[derive(FromRow)]
@@ -40,30 +39,35 @@ impl From<SteeredRow> for Steered {
         Self {
             changed: u64::try_from(row.changed).unwrap_or(0),
             leased: u64::try_from(row.leased).unwrap_or(0),
-            next: last.and_then(|(message, number)| unit_id(message, number)),
+            next: last
+                .and_then(|(message, number)| unit_id(message, number))
+                .map(UnitPosition),
         }
     }
 }
 
 const FLUSH: &str = "
 SELECT * FROM queue.flush(queue_id => $1, tenant => $2, domain => $3, sender => $4,
-    recipient => $5, everything => true, after_message => $6, after_number => $7, most => $8)
+    recipient => $5, state => $6::text::queue.unit_state, everything => true,
+    after_message => $7, after_number => $8, most => $9)
 ";
 
 const HOLD: &str = "
 SELECT * FROM queue.hold(queue_id => $1, tenant => $2, domain => $3, sender => $4,
-    recipient => $5, everything => true, after_message => $6, after_number => $7, most => $8,
-    reason => $9)
+    recipient => $5, state => $6::text::queue.unit_state, everything => true,
+    after_message => $7, after_number => $8, most => $9, reason => $10)
 ";
 
 const RELEASE: &str = "
 SELECT * FROM queue.release(queue_id => $1, tenant => $2, domain => $3, sender => $4,
-    recipient => $5, everything => true, after_message => $6, after_number => $7, most => $8)
+    recipient => $5, state => $6::text::queue.unit_state, everything => true,
+    after_message => $7, after_number => $8, most => $9)
 ";
 
 const CANCEL: &str = "
 SELECT * FROM queue.cancel(queue_id => $1, tenant => $2, domain => $3, sender => $4,
-    recipient => $5, everything => true, after_message => $6, after_number => $7, most => $8)
+    recipient => $5, state => $6::text::queue.unit_state, everything => true,
+    after_message => $7, after_number => $8, most => $9)
 ";
 
 type Call<'q> = QueryAs<'q, Postgres, SteeredRow, PgArguments>;
@@ -76,7 +80,7 @@ impl Queue {
     pub async fn flush(
         &self,
         filter: &Filter,
-        after: Option<UnitId>,
+        after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Steered, QueueError> {
         self.steer(selecting(FLUSH, filter, after, limit)).await
@@ -90,7 +94,7 @@ impl Queue {
         &self,
         filter: &Filter,
         reason: &str,
-        after: Option<UnitId>,
+        after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Steered, QueueError> {
         self.steer(selecting(HOLD, filter, after, limit).bind(reason))
@@ -104,7 +108,7 @@ impl Queue {
     pub async fn release(
         &self,
         filter: &Filter,
-        after: Option<UnitId>,
+        after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Steered, QueueError> {
         self.steer(selecting(RELEASE, filter, after, limit)).await
@@ -118,7 +122,7 @@ impl Queue {
     pub async fn cancel(
         &self,
         filter: &Filter,
-        after: Option<UnitId>,
+        after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Steered, QueueError> {
         self.steer(selecting(CANCEL, filter, after, limit)).await
@@ -134,7 +138,7 @@ impl Queue {
 fn selecting<'q>(
     call: &'static str,
     filter: &'q Filter,
-    after: Option<UnitId>,
+    after: Option<UnitPosition>,
     limit: u32,
 ) -> Call<'q> {
     sqlx::query_as(call)
@@ -143,7 +147,8 @@ fn selecting<'q>(
         .bind(filter.domain.as_deref())
         .bind(filter.sender.as_deref())
         .bind(filter.recipient.as_deref())
-        .bind(after.map(|unit| unit.queue_id.as_uuid()))
-        .bind(after.map(|unit| unit.number))
+        .bind(filter.state.map(UnitState::as_str))
+        .bind(after.map(|position| position.0.queue_id.as_uuid()))
+        .bind(after.map(|position| position.0.number))
         .bind(i32::try_from(limit).unwrap_or(i32::MAX))
 }

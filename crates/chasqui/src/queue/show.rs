@@ -14,7 +14,7 @@ use crate::output::{Output, When, ago, size, table, visible};
 struct Message {
     queue_id: String,
     accepted_at: When,
-    service: String,
+    service: Option<String>,
     client: Option<String>,
     hello: Option<String>,
     login: Option<String>,
@@ -100,10 +100,9 @@ fn head(message: &Message) -> String {
     let mut lines = vec![("message", message.queue_id.clone())];
     let accepted = &message.accepted_at;
     let age = ago(accepted.0);
-    lines.push((
-        "accepted",
-        format!("{accepted} by {}, {age} ago", message.service),
-    ));
+    let by = message.service.as_ref();
+    let by = by.map_or(String::new(), |service| format!(" by {service}"));
+    lines.push(("accepted", format!("{accepted}{by}, {age} ago")));
     if let Some(unit) = message.units.first() {
         lines.push(("sender", unit.sender()));
         lines.push(("size", size(unit.size)));
