@@ -42,7 +42,8 @@ struct Credentials {
 
 impl Directory {
     /// Checks a password. The login is the account's whole address, in any case; aliases and tags
-    /// do not log in. Unknown and disabled accounts take as long as wrong passwords.
+    /// do not log in. Unknown accounts take as long as wrong passwords. A right password is
+    /// remembered for a minute, or until the account changes.
     ///
     /// # Errors
     /// [`DirectoryError`], all of them passing.
@@ -58,20 +59,36 @@ impl Directory {
             Some(name) => self.credentials(name).await?,
             None => None,
         };
-        let hash = stored
-            .as_ref()
-            .and_then(|stored| stored.password_hash.clone());
-        let is_right = self.hashing.verify(password, hash).await?;
-        Ok(match (name, stored) {
-            (Some(account), Some(stored)) if is_right && !stored.disabled => {
-                Authentication::Accepted(Login {
-                    account,
-                    tenant: stored.tenant,
-                    credential_version: stored.credential_version,
-                })
-            }
-            _ => Authentication::Rejected,
-        })
+        let (Some(account), Some(stored)) = (name, stored) else {
+            self.hashing.verify(&password, None).await?;
+            return Ok(Authentication::Rejected);
+        };
+        if !self.is_right(&account, &stored, password).await? || stored.disabled {
+            return Ok(Authentication::Rejected);
+        }
+        Ok(Authentication::Accepted(Login {
+            account,
+            tenant: stored.tenant,
+            credential_version: stored.credential_version,
+        }))
+    }
+
+    async fn is_right(
+        &self,
+        account: &AccountName,
+        stored: &Credentials,
+        password: SecretString,
+    ) -> Result<bool, DirectoryError> {
+        let version = stored.credential_version;
+        if self.logins.knows(account, version, &password).await {
+            return Ok(true);
+        }
+        let hash = stored.password_hash.clone();
+        let is_right = self.hashing.verify(&password, hash).await?;
+        if is_right {
+            self.logins.remember(account, version, &password).await;
+        }
+        Ok(is_right)
     }
 
     async fn credentials(&self, name: &AccountName) -> Result<Option<Credentials>, DirectoryError> {

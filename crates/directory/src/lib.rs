@@ -14,6 +14,7 @@ mod authenticate;
 mod database;
 mod domains;
 mod error;
+mod login_memory;
 mod migrate;
 mod name;
 mod password;
@@ -32,6 +33,7 @@ pub use resolve::{Lookup, Resolution};
 
 use sqlx::PgPool;
 
+use login_memory::LoginMemory;
 use password::PasswordHashing;
 use resolve::EntryCache;
 
@@ -40,6 +42,7 @@ use resolve::EntryCache;
 pub struct Directory {
     pool: PgPool,
     hashing: PasswordHashing,
+    logins: LoginMemory,
     entries: EntryCache,
 }
 
@@ -53,6 +56,7 @@ impl Directory {
         Ok(Self {
             pool: database::connect(config).await?,
             hashing: PasswordHashing::new(),
+            logins: LoginMemory::new(),
             entries: EntryCache::new(),
         })
     }

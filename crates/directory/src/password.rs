@@ -55,12 +55,13 @@ impl PasswordHashing {
     /// after the same amount of work.
     pub(crate) async fn verify(
         &self,
-        password: SecretString,
+        password: &SecretString,
         hash: Option<String>,
     ) -> Result<bool, DirectoryError> {
         if password.expose_secret().len() > MAX_PASSWORD * char::MAX.len_utf8() {
             return Ok(false);
         }
+        let password = password.clone();
         self.take_turn(move || match hash {
             Some(hash) => verify_now(password.expose_secret(), &hash),
             None => hash_now(password.expose_secret()).map(|_discarded| false),
@@ -128,13 +129,13 @@ mod tests {
         );
         assert!(
             hashing
-                .verify(secret("correct horse"), Some(hash.clone()))
+                .verify(&secret("correct horse"), Some(hash.clone()))
                 .await
                 .unwrap()
         );
         assert!(
             !hashing
-                .verify(secret("Correct horse"), Some(hash))
+                .verify(&secret("Correct horse"), Some(hash))
                 .await
                 .unwrap()
         );
@@ -143,8 +144,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_hash_no_password_fits() {
         let hashing = PasswordHashing::new();
-        assert!(!hashing.verify(secret(""), None).await.unwrap());
-        assert!(!hashing.verify(secret("whatever"), None).await.unwrap());
+        assert!(!hashing.verify(&secret(""), None).await.unwrap());
+        assert!(!hashing.verify(&secret("whatever"), None).await.unwrap());
     }
 
     #[tokio::test]
@@ -161,7 +162,7 @@ mod tests {
     async fn a_damaged_hash_is_an_error_and_not_a_wrong_password() {
         let hashing = PasswordHashing::new();
         let damaged = hashing
-            .verify(secret("whatever"), Some("$argon2id$".into()))
+            .verify(&secret("whatever"), Some("$argon2id$".into()))
             .await;
         assert!(matches!(damaged, Err(DirectoryError::Hash(_))));
     }

@@ -462,6 +462,46 @@ async fn a_login_ends_with_a_new_password_and_with_disabling() {
 }
 
 #[tokio::test]
+async fn a_remembered_login_costs_no_hash_and_ends_when_another_process_changes_the_account() {
+    let database = testkit::database().await;
+    directory::migrate(database.url()).await.unwrap();
+    let here = connect(&database).await.unwrap();
+    let elsewhere = connect(&database).await.unwrap();
+    let alice = mailbox("alice@example.org");
+    here.add_domain(&domain("example.org"), None).await.unwrap();
+    here.add_account(&alice, password(PASSWORD)).await.unwrap();
+    assert!(logs_in(&here, "alice@example.org", PASSWORD).await);
+
+    // A hash that nothing fits, behind the back of the directory: only memory can say yes.
+    let mut connection = database.connect().await;
+    connection
+        .execute("UPDATE directory.account SET password_hash = '$argon2id$damaged'")
+        .await
+        .unwrap();
+    assert!(logs_in(&here, "alice@example.org", PASSWORD).await);
+    assert!(
+        here.authenticate("alice@example.org", password("wrong horse"))
+            .await
+            .is_err()
+    );
+    assert!(
+        elsewhere
+            .authenticate("alice@example.org", password(PASSWORD))
+            .await
+            .is_err()
+    );
+
+    elsewhere
+        .set_password(&alice, password("battery staple"))
+        .await
+        .unwrap();
+    assert!(!logs_in(&here, "alice@example.org", PASSWORD).await);
+    assert!(logs_in(&here, "alice@example.org", "battery staple").await);
+    elsewhere.set_disabled(&alice, true).await.unwrap();
+    assert!(!logs_in(&here, "alice@example.org", "battery staple").await);
+}
+
+#[tokio::test]
 async fn a_login_says_whose_it_is() {
     let directory = directory().await;
     directory
