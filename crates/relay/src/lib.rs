@@ -14,4 +14,5 @@ mod outbound;
 mod run;
 
 pub use config::{Config, ENVIRONMENT_PREFIX};
+pub use outbound::route::{RouteAction, RouteRule};
 pub use run::{Reloader, RunError, Running, StartError, run};

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use super::attempt::FarEnd;
 use super::conclude::{End, Fate, words};
+use super::route::NextHop;
 
 /// What the log tells about an attempt.
 #[derive(Debug, Clone)]
@@ -24,6 +25,16 @@ pub(crate) struct AttemptStory {
     accepted_at: OffsetDateTime,
 }
 
+/// An attempt begins.
+pub(crate) fn attempt_begins(unit: &LeasedUnit, next_hop: &NextHop) {
+    let message = Message {
+        queue_id: &unit.lease.unit.queue_id,
+        reverse_path: &unit.reverse_path,
+    };
+    let attempt = unit.lease.attempt;
+    message_log::attempt(&message, attempt, next_hop, unit.recipients.len());
+}
+
 impl AttemptStory {
     /// The story of an attempt at `unit`.
     pub(crate) fn new(unit: &LeasedUnit, next_hop: String, far_end: FarEnd) -> Self {
@@ -36,16 +47,6 @@ impl AttemptStory {
             attempt: unit.lease.attempt,
             accepted_at: unit.accepted_at,
         }
-    }
-
-    /// An attempt begins.
-    pub(crate) fn begins(&self) {
-        message_log::attempt(
-            &self.message(),
-            self.attempt,
-            &self.next_hop,
-            self.recipients.len(),
-        );
     }
 
     /// How it ended for each recipient.

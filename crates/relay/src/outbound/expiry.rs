@@ -11,7 +11,7 @@ use super::conclude::Conclude;
 use super::events::AttemptStory;
 use super::failure::Failure;
 use super::held::Holdings;
-use super::settle::{Settlement, Settler};
+use super::settle::{Ending, Settler};
 
 /// Concludes expired units.
 pub(crate) struct Expiry {
@@ -50,14 +50,13 @@ impl Expiry {
         let story = AttemptStory::new(&unit, "suspended".to_owned(), FarEnd::default());
         let destination = unit.destination();
         let now = time::OffsetDateTime::now_utc();
-        let conclusion = self.conclude.conclude(unit, attempted, &content, now, 0.5);
-        let settlement = Settlement {
-            conclusion,
+        let ending = Ending {
             place: held.place,
             story,
             destination,
             probe: false,
         };
-        self.settler.settle(settlement).await;
+        let conclusion = self.conclude.conclude(unit, attempted, &content, now, 0.5);
+        self.settler.settle(ending, conclusion).await;
     }
 }

@@ -35,19 +35,19 @@ pub(crate) struct SmartHost {
 /// One `[[route]]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RouteRule {
+pub struct RouteRule {
     /// Recipient domain, or `*` for every domain that is neither local nor named by another route.
-    pub(crate) domain: String,
+    pub domain: String,
     /// `host:port`, `[v6]:port` or `host` (port 25).
-    pub(crate) smart_host: Option<String>,
+    pub smart_host: Option<String>,
     /// What to do instead of sending.
-    pub(crate) action: Option<RouteAction>,
+    pub action: Option<RouteAction>,
 }
 
 /// What a route may do instead of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum RouteAction {
+pub enum RouteAction {
     /// Keep in the queue until released.
     Hold,
     /// Accept and throw away.

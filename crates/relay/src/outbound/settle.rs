@@ -40,9 +40,7 @@ struct Shared {
 }
 
 /// What goes with a conclusion.
-pub(crate) struct Settlement {
-    /// What to record.
-    pub(crate) conclusion: Conclusion,
+pub(crate) struct Ending {
     /// The unit's place among what is held.
     pub(crate) place: Place,
     /// The attempt, for the log.
@@ -78,12 +76,12 @@ impl Settler {
     }
 
     /// Sees to it that a conclusion is recorded; waits only while too many others are under way.
-    pub(crate) async fn settle(&self, settlement: Settlement) {
+    pub(crate) async fn settle(&self, ending: Ending, conclusion: Conclusion) {
         // The semaphore is never closed; without a permit the task would only be one too many.
         let permit = self.shared.under_way.clone().acquire_owned().await.ok();
         let shared = self.shared.clone();
         self.shared.tasks.spawn(async move {
-            shared.record(settlement).await;
+            shared.record(ending, conclusion).await;
             drop(permit);
         });
     }
@@ -96,14 +94,13 @@ impl Settler {
 }
 
 impl Shared {
-    async fn record(&self, settlement: Settlement) {
-        let Settlement {
-            conclusion,
+    async fn record(&self, ending: Ending, conclusion: Conclusion) {
+        let Ending {
             place,
             story,
             destination,
             probe,
-        } = settlement;
+        } = ending;
         let Conclusion {
             completion,
             notifies,

@@ -5,20 +5,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queue::{Content, Heart};
+use queue::{Content, Heart, LeasedUnit};
 use rpc::delivery::DeliveryClient;
 
 use super::attempt::{Attempted, FarEnd};
-use super::conclude::Conclude;
+use super::conclude::{Conclude, Conclusion};
 use super::content::{ContentStore, Fetched};
 use super::deliver_local;
 use super::deliver_remote::{Line, RemoteSender, Shipment, Shipped};
-use super::events::AttemptStory;
+use super::events::{AttemptStory, attempt_begins};
 use super::failure::Failure;
-use super::held::HeldUnit;
+use super::held::{HeldUnit, Place};
 use super::route::NextHop;
 use super::scheduler::Scheduler;
-use super::settle::{Settlement, Settler};
+use super::settle::{Ending, Settler};
 
 /// How often a worker looks whether its leases are certain again.
 const HEART_CHECK: Duration = Duration::from_millis(200);
@@ -157,7 +157,7 @@ struct Round<'a> {
 impl Round<'_> {
     async fn send(&self, line: &mut Line<'_>, group: Vec<HeldUnit>, content: Fetched) -> Next {
         for held in &group {
-            self.story(held, FarEnd::default()).begins();
+            attempt_begins(&held.unit, self.next_hop);
         }
         if *self.next_hop == NextHop::Local {
             self.deliver(group, content).await;
@@ -166,7 +166,7 @@ impl Round<'_> {
         let Some(shipment) = shipment(&group, &content) else {
             return Next::GoOn;
         };
-        let context = self.scheduler.context();
+        let context = self.context();
         let fence = || context.lease_is_certain();
         let shipped = context
             .remote
@@ -185,11 +185,11 @@ impl Round<'_> {
     }
 
     async fn deliver(&self, group: Vec<HeldUnit>, content: Fetched) {
-        if !self.scheduler.context().lease_is_certain() {
+        if !self.context().lease_is_certain() {
             return self.put_back(group);
         }
         let units: Vec<_> = group.iter().map(|held| &held.unit).collect();
-        let delivery = &self.scheduler.context().delivery;
+        let delivery = &self.context().delivery;
         let handed = deliver_local::deliver(delivery, &units, content.content.clone()).await;
         for held in group {
             let attempted = Attempted {
@@ -213,18 +213,13 @@ impl Round<'_> {
         let failure = shipped.undecided.clone();
         let mut resting: HashSet<_> = all.iter().map(|held| held.unit.destination()).collect();
         self.conclude_shipped(all, shipped, content).await;
-        for held in untried {
-            let story = self.story(&held, FarEnd::default());
+        for HeldUnit { unit, place } in untried {
+            let ending = self.ending(&unit, place, FarEnd::default());
             // A destination rests once, however many units come back from it.
-            let suspend = failure
-                .clone()
-                .filter(|_| resting.insert(held.unit.destination()));
-            let conclusion = self
-                .scheduler
-                .context()
-                .conclude
-                .untried(held.unit.clone(), suspend);
-            self.settle(held, conclusion, story).await;
+            let is_first = resting.insert(unit.destination());
+            let suspend = failure.clone().filter(|_| is_first);
+            let conclusion = self.context().conclude.untried(unit, suspend);
+            self.settle(ending, conclusion).await;
         }
         Next::GoOn
     }
@@ -264,54 +259,51 @@ impl Round<'_> {
     }
 
     async fn hold(&self, group: Vec<HeldUnit>) {
-        for held in group {
-            let story = self.story(&held, FarEnd::default());
-            let conclusion = self.scheduler.context().conclude.hold(held.unit.clone());
-            self.settle(held, conclusion, story).await;
+        for HeldUnit { unit, place } in group {
+            let ending = self.ending(&unit, place, FarEnd::default());
+            let conclusion = self.context().conclude.hold(unit);
+            self.settle(ending, conclusion).await;
         }
     }
 
     async fn discard(&self, group: Vec<HeldUnit>) {
-        for held in group {
-            let story = self.story(&held, FarEnd::default());
-            let conclusion = self.scheduler.context().conclude.discard(held.unit.clone());
-            self.settle(held, conclusion, story).await;
+        for HeldUnit { unit, place } in group {
+            let ending = self.ending(&unit, place, FarEnd::default());
+            let conclusion = self.context().conclude.discard(unit);
+            self.settle(ending, conclusion).await;
         }
     }
 
     async fn conclude(&self, held: HeldUnit, attempted: Attempted, content: &Content) {
-        let story = self.story(&held, attempted.far_end.clone());
+        let HeldUnit { unit, place } = held;
+        let ending = self.ending(&unit, place, attempted.far_end.clone());
         let now = time::OffsetDateTime::now_utc();
-        let spread = rand::random();
-        let conclude = &self.scheduler.context().conclude;
-        let conclusion = conclude.conclude(held.unit.clone(), attempted, content, now, spread);
-        self.settle(held, conclusion, story).await;
+        let conclude = &self.context().conclude;
+        let conclusion = conclude.conclude(unit, attempted, content, now, rand::random());
+        self.settle(ending, conclusion).await;
     }
 
-    async fn settle(
-        &self,
-        held: HeldUnit,
-        conclusion: super::conclude::Conclusion,
-        story: AttemptStory,
-    ) {
-        let settlement = Settlement {
-            conclusion,
-            story,
-            destination: held.unit.destination(),
-            probe: held.unit.probe,
-            place: held.place,
-        };
-        self.scheduler.context().settler.settle(settlement).await;
+    async fn settle(&self, ending: Ending, conclusion: Conclusion) {
+        self.context().settler.settle(ending, conclusion).await;
+    }
+
+    fn ending(&self, unit: &LeasedUnit, place: Place, far_end: FarEnd) -> Ending {
+        Ending {
+            place,
+            story: AttemptStory::new(unit, self.next_hop.to_string(), far_end),
+            destination: unit.destination(),
+            probe: unit.probe,
+        }
+    }
+
+    fn context(&self) -> &WorkerContext {
+        self.scheduler.context()
     }
 
     fn put_back(&self, group: Vec<HeldUnit>) {
         for held in group {
             self.scheduler.push(self.next_hop, held);
         }
-    }
-
-    fn story(&self, held: &HeldUnit, far_end: FarEnd) -> AttemptStory {
-        AttemptStory::new(&held.unit, self.next_hop.to_string(), far_end)
     }
 }
 
