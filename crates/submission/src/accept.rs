@@ -7,11 +7,9 @@ use bytes::Bytes;
 use message::content::body_of;
 use message::submission::{FixUp, fix_up};
 use message::trace::{Protocol, ReceivedFields, TlsDetails, received};
-use queue::{
-    Content, DestinationKey, Enqueuer, NewMessage, Origin, QueueId, Service, Tenant, TraceParent,
-};
+use queue::{Content, NewMessage, Origin, QueueId, Service, Tenant, TraceParent};
 use rpc::directory::Login;
-use rpc::hand_off::{Credit, CreditRequest, HandOff};
+use rpc::hand_off::Producer;
 use service::message_log;
 use smtp::server::HelloVerb;
 use smtp::{Mailbox, Reply, ReversePath};
@@ -29,29 +27,22 @@ pub(crate) struct Submission<'a> {
 
 /// Takes responsibility for messages.
 pub(crate) struct Acceptor {
-    pub(crate) enqueuer: Enqueuer,
-    pub(crate) hand_off: HandOff,
+    pub(crate) producer: Producer,
     /// Our name, for trace fields and Message-IDs.
     pub(crate) host_name: String,
     /// How long delivery is tried.
-    pub(crate) lifetime: Duration,
+    pub(crate) expire_after: Duration,
 }
 
 impl Acceptor {
     /// Queues the message. The reply is `250` only after the COMMIT (RFC 5321 §6.1).
     pub(crate) async fn accept(&self, submission: Submission<'_>) -> Reply {
-        let id = self.enqueuer.next_id();
-        let mut message = self.complete(id, &submission);
-        let credit = self.credit_for(&message);
-        message.lease_to = credit.as_ref().map(Credit::holder);
+        let id = self.producer.next_id();
+        let message = self.complete(id, &submission);
         let size = message.content.len();
         let recipients = message.recipients.clone();
-        match self.enqueuer.enqueue(message).await {
-            Ok(queued) => {
-                match credit {
-                    Some(credit) => credit.send(queued.units),
-                    None => self.hand_off.hint(id.shard()),
-                }
+        match self.producer.enqueue(message).await {
+            Ok(()) => {
                 log_accepted(id, &submission, &recipients, size);
                 Reply::ok(format!("queued as {id}"))
             }
@@ -86,7 +77,7 @@ impl Acceptor {
             content: Content::new(trace + &fixed.prefix, fixed.content),
             origin: origin(submission),
             trace: TraceParent::generate(),
-            expires_at: now + self.lifetime,
+            expires_at: now + self.expire_after,
             lease_to: None,
         }
     }
@@ -122,30 +113,6 @@ impl Acceptor {
             },
             at: now,
         }
-    }
-
-    /// Credit with a relay that will attempt the message at once. None for mail to a suspended
-    /// destination, which would only be given back.
-    fn credit_for(&self, message: &NewMessage) -> Option<Credit> {
-        let domains: HashSet<String> = message
-            .recipients
-            .iter()
-            .map(|recipient| recipient.domain().routing_domain())
-            .collect();
-        let request = CreditRequest {
-            tenant: message.tenant,
-            units: domains.len(),
-            size: message.content.len(),
-        };
-        let is_suspended = domains.into_iter().any(|domain| {
-            let tenant = message.tenant;
-            self.hand_off
-                .is_suspended(&DestinationKey { tenant, domain })
-        });
-        if is_suspended {
-            return None;
-        }
-        self.hand_off.try_credit(&request)
     }
 }
 

@@ -8,6 +8,7 @@ use service::config::{
     DatabaseSection, GrpcClientSection, GrpcServerSection, ListenSection, ListenTls, LogConfig,
     Problem, TlsSection, Validate, duration, size,
 };
+use service::wiring::grpc_problems;
 use smtp::Domain;
 
 use crate::wiring;
@@ -74,7 +75,7 @@ pub struct Limits {
     /// How long delivery is tried before the sender is told that it failed. RFC 5321 §4.5.4.1
     /// asks for 4 to 5 days. Default 5d.
     #[serde(deserialize_with = "duration")]
-    pub lifetime: Duration,
+    pub expire_after: Duration,
 }
 
 impl Default for Limits {
@@ -88,7 +89,7 @@ impl Default for Limits {
             failed_logins_window: Duration::from_mins(15),
             content_memory: 256 << 20,
             content_memory_per_client: 64 << 20,
-            lifetime: Duration::from_hours(5 * 24),
+            expire_after: Duration::from_hours(5 * 24),
         }
     }
 }
@@ -100,8 +101,8 @@ fn at_least_one(number: u32) -> NonZeroU32 {
 impl Validate for Config {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !is_host_name(&self.host_name) {
-            let message = "must be this host's full name in the DNS, such as mail.example.org";
+        if Domain::parse(&self.host_name).is_err() {
+            let message = "must be this host's name in the DNS, such as mail.example.org";
             problems.push(Problem::new("host_name", message));
         }
         if self.listen.is_empty() {
@@ -125,30 +126,12 @@ impl Validate for Config {
             let found = section.map(Validate::problems).unwrap_or_default();
             problems.extend(found.into_iter().map(|problem| problem.within(name)));
         }
-        problems.extend(self.call_problems());
+        problems.extend(wiring::directory(self).err());
+        problems.extend(wiring::relay(self).err());
+        let grpc = self.grpc.as_ref().map(grpc_problems).unwrap_or_default();
+        problems.extend(grpc.into_iter().map(|problem| problem.within("grpc")));
         problems
     }
-}
-
-impl Config {
-    /// What only those who call and are called can tell.
-    fn call_problems(&self) -> Vec<Problem> {
-        let directory = wiring::directory(self).err();
-        let relay = wiring::relay(self).err();
-        let grpc = wiring::grpc(self).map(|grpc| grpc.problems());
-        let called = directory
-            .map(|problem| problem.within("directory"))
-            .into_iter()
-            .chain(relay.map(|problem| problem.within("relay")));
-        let own = grpc.into_iter().flatten();
-        called
-            .chain(own.map(|problem| Problem::new(problem.key, problem.message).within("grpc")))
-            .collect()
-    }
-}
-
-fn is_host_name(name: &str) -> bool {
-    name.contains('.') && Domain::parse(name).is_ok()
 }
 
 fn listen_problems(listen: &ListenSection) -> Vec<Problem> {
@@ -195,8 +178,8 @@ impl Validate for Limits {
             "must be longer than 0s",
         );
         demand(
-            !self.lifetime.is_zero(),
-            "lifetime",
+            !self.expire_after.is_zero(),
+            "expire_after",
             "must be longer than 0s",
         );
         problems

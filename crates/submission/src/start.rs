@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use queue::{EnqueueConfig, Enqueuer, Queue};
 use rpc::directory::DirectoryClient;
-use rpc::hand_off::HandOff;
+use rpc::hand_off::{HandOff, Producer};
 use rpc::{GrpcServer, GrpcServerError};
 use service::config::{ListenTls, Problem};
+use service::wiring::{database, grpc_server, listener, tls_files};
 use smtp_net::{Listener, ReloadingTls};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -53,17 +54,16 @@ pub enum StartError {
 /// # Errors
 /// Any [`StartError`]. A directory or a relay that does not answer is none: they may come later.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    let tls =
-        ReloadingTls::load(wiring::tls_files(&config.tls)).map_err(StartError::Certificate)?;
+    let tls = ReloadingTls::load(tls_files(&config.tls)).map_err(StartError::Certificate)?;
     let listeners = bind(&config, &tls)?;
-    let grpc = match wiring::grpc(&config) {
+    let grpc = match config.grpc.as_ref().map(grpc_server) {
         Some(grpc) => Some(GrpcServer::bind(&grpc).await.map_err(StartError::Grpc)?),
         None => None,
     };
     let shared = Arc::new(connect(&config).await?);
     let mut running = Running::new(
         tls,
-        shared.acceptor.hand_off.clone(),
+        shared.acceptor.producer.hand_off.clone(),
         shutdown.child_token(),
     );
     running.serve(&config, listeners, &shared);
@@ -80,7 +80,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
 
 fn bind(config: &Config, tls: &ReloadingTls) -> Result<Vec<(ListenTls, Listener)>, StartError> {
     let bind_one = |section| {
-        let (address, options) = wiring::listener(section, tls);
+        let (address, options) = listener(section, Some(tls));
         Ok((section.tls, Listener::bind(address, options)?))
     };
     let listeners: Result<_, _> = config.listen.iter().map(bind_one).collect();
@@ -89,13 +89,12 @@ fn bind(config: &Config, tls: &ReloadingTls) -> Result<Vec<(ListenTls, Listener)
 
 /// Queue, directory and relays.
 async fn connect(config: &Config) -> Result<Shared, StartError> {
-    let directory =
-        wiring::directory(config).map_err(|problem| misconfigured("directory", problem))?;
-    let relay = wiring::relay(config).map_err(|problem| misconfigured("relay", problem))?;
+    let directory = wiring::directory(config).map_err(StartError::Config)?;
+    let relay = wiring::relay(config).map_err(StartError::Config)?;
     queue::migrate(config.database.url())
         .await
         .map_err(StartError::Migrate)?;
-    let queue = Queue::connect(&wiring::database(&config.database))
+    let queue = Queue::connect(&database(&config.database))
         .await
         .map_err(StartError::Queue)?;
     let limits = &config.limits;
@@ -109,17 +108,15 @@ async fn connect(config: &Config) -> Result<Shared, StartError> {
             MessageAllowance::per_hour(limits.messages_per_hour),
         ),
         acceptor: Acceptor {
-            enqueuer: Enqueuer::start(&queue, EnqueueConfig::default()),
-            hand_off: match relay {
-                Some(relay) => HandOff::connect(&relay).map_err(StartError::Relay)?,
-                None => HandOff::off(),
+            producer: Producer {
+                enqueuer: Enqueuer::start(&queue, EnqueueConfig::default()),
+                hand_off: match relay {
+                    Some(relay) => HandOff::connect(&relay).map_err(StartError::Relay)?,
+                    None => HandOff::off(),
+                },
             },
             host_name: config.host_name.clone(),
-            lifetime: limits.lifetime,
+            expire_after: limits.expire_after,
         },
     })
-}
-
-fn misconfigured(section: &str, problem: Problem) -> StartError {
-    StartError::Config(problem.within(section))
 }

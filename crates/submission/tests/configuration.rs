@@ -92,7 +92,7 @@ fn all_problems_are_told_at_once() {
     let error = load(
         &shipped(),
         &[
-            ("CHASQUI_SUBMISSION__HOST_NAME", "localhost"),
+            ("CHASQUI_SUBMISSION__HOST_NAME", "no name"),
             ("CHASQUI_SUBMISSION__LIMITS__RECIPIENTS", "99"),
             (
                 "CHASQUI_SUBMISSION__LIMITS__CONTENT_MEMORY_PER_CLIENT",

@@ -1,6 +1,6 @@
 //! What becomes of an accepted message.
 
-use queue::{Lease, UnitId};
+use queue::{Lease, UnitId, UnitState};
 use smtp::Body;
 
 use crate::fleet::Fleet;
@@ -36,6 +36,12 @@ async fn an_accepted_message_is_leased_and_handed_to_the_relay() {
     assert_eq!(unit.body, Body::SevenBit);
     let lifetime = (unit.expires_at - unit.accepted_at).whole_hours();
     assert!((119..=120).contains(&lifetime), "{lifetime} hours");
+
+    let queued = fleet.queued(&id).await;
+    assert_eq!(
+        (queued[0].state, queued[0].holder),
+        (UnitState::Leased, Some(HOLDER))
+    );
 
     let (trace, rest) = content.split_at(content.find("From:").unwrap());
     assert_eq!(rest, COMPLETE.replace("..stuffed", ".stuffed"));
@@ -141,6 +147,19 @@ async fn a_pipelined_client_gets_its_replies_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_any_relay_mail_waits_in_the_queue() {
+    let mut fleet = Fleet::start().await;
+    let mut client = fleet.logged_in();
+    fleet.relay.hand_off.close();
+    fleet.relays_are_gone().await;
+    let reply = client.submit("alice@example.org", &["jo@example.net"], COMPLETE);
+    let units = fleet.queued(&queue_id(&reply)).await;
+    assert_eq!((units[0].state, units[0].holder), (UnitState::Ready, None));
+    assert_eq!(units[0].recipients[0].to_string(), "jo@example.net");
+    assert!(fleet.relay.has_nothing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_to_a_suspended_destination_is_queued_without_a_lease() {
     let mut fleet = Fleet::start().await;
     let mut client = fleet.logged_in();
@@ -150,7 +169,8 @@ async fn mail_to_a_suspended_destination_is_queued_without_a_lease() {
     });
     fleet.suspension_is_known("dead.example").await;
     let reply = client.submit("alice@example.org", &["jo@dead.example"], COMPLETE);
-    assert!(reply.starts_with("250"), "{reply}");
+    let units = fleet.queued(&queue_id(&reply)).await;
+    assert_eq!((units[0].state, units[0].holder), (UnitState::Ready, None));
     let reply = client.submit("alice@example.org", &["jo@example.net"], COMPLETE);
     let (unit, _) = fleet.relay.next().await;
     assert_eq!(unit.lease.unit.queue_id.to_string(), queue_id(&reply));

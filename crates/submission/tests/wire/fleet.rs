@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use ::directory::Directory;
-use queue::{DestinationKey, Tenant};
+use queue::{DatabaseConfig, DestinationKey, Filter, Queue, QueuedUnit, Tenant};
 use rpc::hand_off::{CreditRequest, HandOff};
 use rustls::ClientConfig;
 use service::config::{ListenTls, load_with};
@@ -43,6 +43,7 @@ pub(crate) struct Fleet {
     pub(crate) served: Option<Served>,
     pub(crate) relay: Relay,
     hand_off: HandOff,
+    queue: Queue,
     pub(crate) tls: smtp_net::ReloadingTls,
     shutdown: CancellationToken,
     ended: JoinHandle<()>,
@@ -95,6 +96,9 @@ impl Fleet {
             served: Some(served),
             relay,
             hand_off: running.hand_off().clone(),
+            queue: Queue::connect(&DatabaseConfig::new(queue.url()))
+                .await
+                .unwrap(),
             tls: running.tls(),
             shutdown,
             ended: tokio::spawn(wait(running)),
@@ -119,6 +123,15 @@ impl Fleet {
         client
     }
 
+    /// What is queued, of one message.
+    pub(crate) async fn queued(&self, id: &str) -> Vec<QueuedUnit> {
+        let filter = Filter {
+            queue_id: Some(id.parse().unwrap()),
+            ..Filter::default()
+        };
+        self.queue.list(&filter, None, 100).await.unwrap()
+    }
+
     /// Waits until the service has heard that the destination is suspended.
     pub(crate) async fn suspension_is_known(&self, domain: &str) {
         let destination = DestinationKey {
@@ -129,6 +142,11 @@ impl Fleet {
             self.hand_off.is_suspended(&destination)
         })
         .await;
+    }
+
+    /// Waits until the service knows of no relay.
+    pub(crate) async fn relays_are_gone(&self) {
+        testkit::wait_until("no relay", async || self.hand_off.relays().is_empty()).await;
     }
 
     pub(crate) fn shut_down(&self) {
