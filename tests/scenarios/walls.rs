@@ -15,13 +15,22 @@ impl Dependencies {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
         let names: BTreeMap<&str, &str> = array(&metadata["packages"])
             .map(|package| (text(&package["id"]), text(&package["name"])))
             .collect();
         let edges = array(&metadata["resolve"]["nodes"])
-            .map(|node| (names[text(&node["id"])].to_owned(), normal_dependencies(node, &names)))
+            .map(|node| {
+                (
+                    names[text(&node["id"])].to_owned(),
+                    normal_dependencies(node, &names),
+                )
+            })
             .collect();
         Self(edges)
     }
@@ -64,7 +73,14 @@ fn sessions_and_messages_do_no_io() {
     let dependencies = Dependencies::read();
     for package in ["smtp", "message"] {
         let all = dependencies.all(package);
-        for io in ["tokio", "mio", "socket2", "rustls", "sqlx", "hickory-resolver"] {
+        for io in [
+            "tokio",
+            "mio",
+            "socket2",
+            "rustls",
+            "sqlx",
+            "hickory-resolver",
+        ] {
             assert!(!all.contains(io), "{package} must not reach {io}");
         }
     }
@@ -76,7 +92,10 @@ fn services_never_import_each_other() {
     let services = ["submission", "relay", "delivery"];
     for service in services {
         for other in services.iter().filter(|other| **other != service) {
-            assert!(!dependencies.all(service).contains(*other), "{service} must not reach {other}");
+            assert!(
+                !dependencies.all(service).contains(*other),
+                "{service} must not reach {other}"
+            );
         }
     }
 }
@@ -91,13 +110,26 @@ fn only_the_owners_know_sql_and_tls_streams() {
         ("directory", &["delivery", "chasqui"][..]),
     ];
     let ours = [
-        "smtp", "message", "smtp-net", "queue", "directory", "rpc", "service", "private-postgres", "submission",
-        "relay", "delivery", "chasqui",
+        "smtp",
+        "message",
+        "smtp-net",
+        "queue",
+        "directory",
+        "rpc",
+        "service",
+        "private-postgres",
+        "submission",
+        "relay",
+        "delivery",
+        "chasqui",
     ];
     for (wall, allowed) in owners {
         for package in ours {
             if dependencies.direct(package).contains(wall) {
-                assert!(allowed.contains(&package), "{package} must not depend on {wall}");
+                assert!(
+                    allowed.contains(&package),
+                    "{package} must not depend on {wall}"
+                );
             }
         }
     }
@@ -107,6 +139,9 @@ fn only_the_owners_know_sql_and_tls_streams() {
 fn the_queue_stands_on_smtp_alone() {
     let dependencies = Dependencies::read();
     for other in ["rpc", "smtp-net", "service", "directory", "message"] {
-        assert!(!dependencies.all("queue").contains(other), "queue must not reach {other}");
+        assert!(
+            !dependencies.all("queue").contains(other),
+            "queue must not reach {other}"
+        );
     }
 }
