@@ -1,4 +1,6 @@
 //! What is written to disk: the message with the fields of final delivery (RFC 5321 §4.4).
+//!
+//! Lines end in CR LF as they came: apart from these fields the message is stored octet for octet.
 
 use bytes::Bytes;
 use directory::AccountName;
