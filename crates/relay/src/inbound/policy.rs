@@ -49,7 +49,10 @@ impl InboundSession {
             }
             Ok(None) => refusal::no_postmaster(),
             Err(error) => {
-                tracing::warn!(%error, "directory did not answer");
+                tracing::warn!(
+                    error = service::one_line(&error),
+                    "directory did not answer"
+                );
                 refusal::cannot_tell_now()
             }
         }
@@ -65,7 +68,10 @@ impl InboundSession {
             Ok(Lookup::NotLocal) if self.may_relay(client) => recipient_ok(),
             Ok(Lookup::NotLocal) => refusal::relaying_denied(mailbox),
             Err(error) => {
-                tracing::warn!(%error, "directory did not answer");
+                tracing::warn!(
+                    error = service::one_line(&error),
+                    "directory did not answer"
+                );
                 refusal::cannot_tell_now()
             }
         }

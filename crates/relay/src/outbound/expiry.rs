@@ -35,7 +35,10 @@ impl Expiry {
             Ok(mut contents) => contents.remove(&id).unwrap_or_default(),
             Err(error) => {
                 // Still leased to us and no longer known: it will be adopted and tried again.
-                tracing::warn!(%error, "could not read the content of an expired message");
+                tracing::warn!(
+                    error = service::one_line(&error),
+                    "could not read the content of an expired message"
+                );
                 return;
             }
         };

@@ -156,7 +156,7 @@ impl Intake {
 
     fn logged<T>(&self, what: &str, result: Result<T, QueueError>) -> Option<T> {
         result
-            .inspect_err(|error| tracing::warn!(%error, "{what} failed"))
+            .inspect_err(|error| tracing::warn!(error = service::one_line(error), "{what} failed"))
             .ok()
     }
 }

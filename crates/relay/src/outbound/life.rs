@@ -102,7 +102,10 @@ impl Outbound {
         while !stop.is_cancelled() {
             match self.queue.register(&self.registration).await {
                 Ok(incarnation) => return Some(incarnation),
-                Err(error) => tracing::warn!(%error, "could not register this relay"),
+                Err(error) => tracing::warn!(
+                    error = service::one_line(&error),
+                    "could not register this relay"
+                ),
             }
             stop.run_until_cancelled(sleep(REGISTER_RETRY)).await;
         }
@@ -195,7 +198,10 @@ impl Outbound {
         if ended == Ended::Stopped
             && let Err(error) = self.queue.end_incarnation(incarnation).await
         {
-            tracing::warn!(%error, "could not end the incarnation; its leases will lapse");
+            tracing::warn!(
+                error = service::one_line(&error),
+                "could not end the incarnation; its leases will lapse"
+            );
         }
     }
 
@@ -203,7 +209,11 @@ impl Outbound {
         let leases: Vec<Lease> = waiting.iter().map(|held| held.unit.lease).collect();
         let (units, claimer) = (leases.len(), Claimer::new(self.queue.clone(), incarnation));
         if let Err(error) = claimer.give_back(leases).await {
-            tracing::warn!(%error, units, "could not give units back; their leases will lapse");
+            tracing::warn!(
+                error = service::one_line(&error),
+                units,
+                "could not give units back; their leases will lapse"
+            );
         }
     }
 
@@ -257,7 +267,10 @@ impl Outbound {
     async fn keep_up(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.queue.upkeep(Retention::default()).await {
-                tracing::warn!(%error, "upkeep of the queue failed");
+                tracing::warn!(
+                    error = service::one_line(&error),
+                    "upkeep of the queue failed"
+                );
             }
             let pause = UPKEEP_EVERY.mul_f64(rand::rng().random_range(0.7..1.3));
             stop.run_until_cancelled(sleep(pause)).await;

@@ -115,7 +115,11 @@ impl Scheduler {
             Ok(is_local) => routes.next_hop(&held.unit.domain, is_local),
             // Local mail must not leave the house by mistake, nor be refused for want of an answer.
             Err(error) => {
-                tracing::warn!(domain = held.unit.domain, %error, "directory did not answer");
+                tracing::warn!(
+                    domain = held.unit.domain,
+                    error = service::one_line(&error),
+                    "directory did not answer"
+                );
                 NextHop::Unknown
             }
         };

@@ -147,7 +147,11 @@ impl Shared {
                 "destination suspended"
             ),
             Err(error) => {
-                tracing::warn!(domain = destination.domain, %error, "could not suspend the destination");
+                tracing::warn!(
+                    domain = destination.domain,
+                    error = service::one_line(&error),
+                    "could not suspend the destination"
+                );
             }
         }
     }
@@ -166,7 +170,11 @@ impl Shared {
                 self.ramping().insert(destination);
             }
             Err(error) => {
-                tracing::warn!(domain = destination.domain, %error, "could not reopen the destination")
+                tracing::warn!(
+                    domain = destination.domain,
+                    error = service::one_line(&error),
+                    "could not reopen the destination"
+                )
             }
         }
         self.work.notify_one();

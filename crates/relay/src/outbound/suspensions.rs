@@ -33,7 +33,10 @@ impl SuspensionWatch {
         while !stop.is_cancelled() {
             match self.queue.suspensions(MOST).await {
                 Ok(suspensions) => self.look(suspensions, work).await,
-                Err(error) => tracing::warn!(%error, "could not read the suspended destinations"),
+                Err(error) => tracing::warn!(
+                    error = service::one_line(&error),
+                    "could not read the suspended destinations"
+                ),
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
@@ -74,7 +77,11 @@ impl SuspensionWatch {
                 );
                 work.notify_one();
             }
-            Err(error) => tracing::warn!(domain, %error, "could not open the destination"),
+            Err(error) => tracing::warn!(
+                domain,
+                error = service::one_line(&error),
+                "could not open the destination"
+            ),
         }
     }
 }
