@@ -49,8 +49,8 @@ const PRUNE_DESTINATIONS: &str = "
 DELETE FROM queue.destination AS d
 WHERE (d.suspended_until IS NULL AND d.ramp IS NULL)
    OR (d.suspended_until < now() - interval '1 day' AND NOT EXISTS (
-        SELECT FROM generate_series(0, 15) AS shard
-        JOIN queue.unit AS u ON u.shard = shard AND u.tenant = d.tenant AND u.domain = d.domain
+        SELECT FROM generate_series(0, 15) AS every (shard)
+        JOIN queue.unit AS u ON u.shard = every.shard AND u.tenant = d.tenant AND u.domain = d.domain
                             AND u.state = 'ready'))
 ";
 
