@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::account::AccountCommand;
 use crate::alias::AliasCommand;
+use crate::dev::DevCommand;
 use crate::domain::DomainCommand;
 use crate::migrate::MigrateCommand;
 use crate::queue::QueueCommand;
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
 /// What the command is about.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Noun {
+    /// Try it out: a whole mail system on this machine, set up by itself, until Ctrl-C
+    Dev(DevCommand),
     /// Local domains
     Domain(DomainCommand),
     /// Accounts: mailboxes, most of which someone can log in to

@@ -8,6 +8,7 @@ mod account;
 mod alias;
 mod arguments;
 mod database;
+mod dev;
 mod domain;
 mod failure;
 mod migrate;
@@ -23,26 +24,28 @@ use crate::arguments::{Arguments, Noun};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    // It fails when one is there already, which is as good.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match run(Arguments::parse().noun) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    match Arguments::parse().noun {
+        Noun::Dev(command) => {
+            service::main("chasqui dev", async |stop| dev::run(command, stop).await)
+        }
+        Noun::Domain(command) => operate(domain::run(command)),
+        Noun::Account(command) => operate(account::run(command)),
+        Noun::Alias(command) => operate(alias::run(command)),
+        Noun::Queue(command) => operate(queue::run(command)),
+        Noun::Migrate(command) => operate(migrate::run(command)),
     }
 }
 
-fn run(noun: Noun) -> Result<(), Failure> {
+/// Runs a command to its end.
+fn operate(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    // It fails when one is there already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::Runtime)?;
-    runtime.block_on(async {
-        match noun {
-            Noun::Domain(command) => domain::run(command).await,
-            Noun::Account(command) => account::run(command).await,
-            Noun::Alias(command) => alias::run(command).await,
-            Noun::Queue(command) => queue::run(command).await,
-            Noun::Migrate(command) => migrate::run(command).await,
-        }
-    })
+        .map_err(Failure::Runtime);
+    match runtime.and_then(|runtime| runtime.block_on(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }
