@@ -15,4 +15,5 @@ mod run;
 
 pub use config::{Config, ENVIRONMENT_PREFIX};
 pub use outbound::route::{RouteAction, RouteRule};
-pub use run::{Reloader, RunError, Running, StartError, run};
+pub use run::{Reloader, Running, StartError, run};
+pub use service::RunError;

@@ -10,12 +10,11 @@ use rpc::directory::DirectoryClient;
 use rpc::hand_off::{HandOff, Load, Producer, RelayHandOff};
 use rpc::{GrpcServer, GrpcServerError};
 use service::config::{ListenTls, Problem};
-use service::wiring;
+use service::{RunError, Tasks, wiring};
 use smtp::server::Config as SessionConfig;
 use smtp::{Dialect, Domain, LocalPart, Mailbox};
-use smtp_net::{Budget, ClientOptions, Listener, ReloadingTls, WATCH_INTERVAL};
+use smtp_net::{Budget, ClientOptions, Listener, ReloadingTls};
 use thiserror::Error;
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -68,17 +67,6 @@ pub enum StartError {
     Dns(String),
 }
 
-/// Why the service ended without being asked to.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The gRPC server broke.
-    #[error(transparent)]
-    Grpc(#[from] GrpcServerError),
-    /// A task of ours panicked.
-    #[error("a part of the service broke")]
-    Broken(#[from] JoinError),
-}
-
 /// Starts the service. When this returns `Ok`, it takes mail on every socket, until `shutdown`.
 ///
 /// # Errors
@@ -89,7 +77,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
         .as_ref()
         .map(|tls| ReloadingTls::load(wiring::tls_files(tls)));
     let tls = tls.transpose().map_err(StartError::Certificate)?;
-    let listeners = bind(&config, tls.as_ref())?;
+    let listeners = wiring::bind(&config.listen, tls.as_ref()).map_err(StartError::Listen)?;
     let grpc = GrpcServer::bind(&wiring::grpc_server(&config.grpc))
         .await
         .map_err(StartError::Grpc)?;
@@ -122,32 +110,20 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
         grpc: grpc.local_addr(),
         tls,
         routes,
-        tasks: JoinSet::new(),
-        stop: shutdown.child_token(),
+        tasks: Tasks::new(&shutdown),
     };
     let inbound = Arc::new(inbound(&config, &queue, &hand_off, directory));
     running.take_mail(&config, listeners, &inbound);
-    running
-        .tasks
-        .spawn(grpc.with(hand_off.service()).serve(running.stop.clone()));
-    running.spawn(outbound.run(running.stop.clone()));
+    running.tasks.serve(grpc.with(hand_off.service()));
+    let stop = running.tasks.stop();
+    running.tasks.spawn(outbound.run(stop));
     if let Some(tls) = running.tls.clone() {
-        let stop = running.stop.clone();
-        running.spawn(async move { tls.watch(WATCH_INTERVAL, stop).await });
+        running.tasks.watch(tls);
     }
     for address in &running.sockets {
         tracing::info!(%address, "taking mail from other servers");
     }
     Ok(running)
-}
-
-fn bind(config: &Config, tls: Option<&ReloadingTls>) -> Result<Vec<Listener>, StartError> {
-    let bind_one = |section| {
-        let (address, options) = wiring::listener(section, tls);
-        Listener::bind(address, options)
-    };
-    let listeners: Result<_, _> = config.listen.iter().map(bind_one).collect();
-    listeners.map_err(StartError::Listen)
 }
 
 fn route_table(config: &Config) -> Result<RouteTable, StartError> {
@@ -285,8 +261,7 @@ pub struct Running {
     grpc: SocketAddr,
     tls: Option<ReloadingTls>,
     routes: Routes,
-    tasks: JoinSet<Result<(), GrpcServerError>>,
-    stop: CancellationToken,
+    tasks: Tasks,
 }
 
 impl Running {
@@ -315,25 +290,15 @@ impl Running {
     ///
     /// # Errors
     /// Any [`RunError`], which ends all the rest in good order.
-    pub async fn wait(mut self) -> Result<(), RunError> {
-        let mut result = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            let ended = match ended {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => RunError::from(error),
-                Err(error) => RunError::from(error),
-            };
-            self.stop.cancel();
-            result = result.and(Err(ended));
-        }
-        result
+    pub async fn wait(self) -> Result<(), RunError> {
+        self.tasks.wait().await
     }
 
     fn take_mail(&mut self, config: &Config, listeners: Vec<Listener>, inbound: &Arc<Inbound>) {
         let limits = &config.inbound;
         let budget = Budget::new(
-            in_memory(limits.content_memory),
-            in_memory(limits.content_memory_per_client),
+            wiring::in_memory(limits.content_memory),
+            wiring::in_memory(limits.content_memory_per_client),
         );
         for (listener, section) in listeners.into_iter().zip(&config.listen) {
             let session = SessionConfig {
@@ -343,20 +308,14 @@ impl Running {
                 ..SessionConfig::new(Dialect::Smtp, config.host_name.clone())
             };
             let inbound = inbound.clone();
-            self.spawn(listener.serve(
+            let stop = self.tasks.stop();
+            self.tasks.spawn(listener.serve(
                 Arc::new(session),
                 budget.clone(),
                 move |_| InboundSession::new(inbound.clone()),
-                self.stop.clone(),
+                stop,
             ));
         }
-    }
-
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(async {
-            task.await;
-            Ok(())
-        });
     }
 }
 
@@ -380,9 +339,4 @@ impl Reloader {
         self.routes.store(Arc::new(route_table(config)?));
         Ok(())
     }
-}
-
-/// What does not fit the address space cannot be reserved anyway.
-fn in_memory(octets: u64) -> usize {
-    usize::try_from(octets).unwrap_or(usize::MAX)
 }

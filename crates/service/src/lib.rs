@@ -27,5 +27,7 @@ pub mod wiring;
 
 mod entry;
 mod open_files;
+mod tasks;
 
 pub use entry::{Flags, main, one_line};
+pub use tasks::{RunError, Tasks};

@@ -8,7 +8,7 @@ use rpc::{
     ChannelConfig, ClientTls, GrpcServerConfig, Identity, ServerTls, Target, TargetError, Token,
     TokenError,
 };
-use smtp_net::{ListenerOptions, ListenerTls, ReloadingTls, TlsFiles};
+use smtp_net::{BindError, Listener, ListenerOptions, ListenerTls, ReloadingTls, TlsFiles};
 
 use crate::config::{
     DatabaseSection, GrpcClientSection, GrpcClientTls, GrpcServerSection, GrpcServerTls,
@@ -93,11 +93,7 @@ pub fn tls_files(section: &TlsSection) -> TlsFiles {
 
 /// An SMTP socket. Without a certificate it speaks no TLS; validation refuses a section that
 /// wants it all the same.
-#[must_use]
-pub fn listener(
-    section: &ListenSection,
-    tls: Option<&ReloadingTls>,
-) -> (SocketAddr, ListenerOptions) {
+fn listener(section: &ListenSection, tls: Option<&ReloadingTls>) -> (SocketAddr, ListenerOptions) {
     let tls = match (section.tls, tls) {
         (ListenTls::None, _) | (_, None) => ListenerTls::None,
         (ListenTls::StartTls, Some(tls)) => ListenerTls::StartTls(tls.clone()),
@@ -110,6 +106,27 @@ pub fn listener(
         ..ListenerOptions::new(tls)
     };
     (section.address, options)
+}
+
+/// Binds all sockets of a service.
+///
+/// # Errors
+/// [`BindError`] of the first that can't be bound.
+pub fn bind(
+    listen: &[ListenSection],
+    tls: Option<&ReloadingTls>,
+) -> Result<Vec<Listener>, BindError> {
+    let bind_one = |section| {
+        let (address, options) = listener(section, tls);
+        Listener::bind(address, options)
+    };
+    listen.iter().map(bind_one).collect()
+}
+
+/// A size in memory. What does not fit the address space cannot be reserved anyway.
+#[must_use]
+pub fn in_memory(octets: u64) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX)
 }
 
 /// The certificate is missing where a socket wants it.

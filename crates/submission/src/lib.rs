@@ -18,5 +18,6 @@ mod start;
 mod wiring;
 
 pub use config::{Config, ENVIRONMENT_PREFIX, Limits};
-pub use running::{RunError, Running, Socket};
+pub use running::{Running, Socket};
+pub use service::RunError;
 pub use start::{StartError, run};

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc::GrpcServer;
 use rpc::hand_off::HandOff;
-use rpc::{GrpcServer, GrpcServerError};
 use service::config::ListenTls;
-use smtp_net::{Budget, Listener, ReloadingTls, WATCH_INTERVAL};
-use thiserror::Error;
-use tokio::task::{JoinError, JoinSet};
+use service::wiring::in_memory;
+use service::{RunError, Tasks};
+use smtp_net::{Budget, Listener, ReloadingTls};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::policy::Policy;
@@ -21,17 +20,6 @@ use crate::wiring;
 
 /// How often what need not be remembered is dropped.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Why the service ended without being asked to.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The gRPC server broke.
-    #[error(transparent)]
-    Grpc(#[from] GrpcServerError),
-    /// A task of ours panicked.
-    #[error("a part of the service broke")]
-    Broken(#[from] JoinError),
-}
 
 /// A socket for mail clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +37,7 @@ pub struct Running {
     grpc: Option<SocketAddr>,
     tls: ReloadingTls,
     hand_off: HandOff,
-    tasks: JoinSet<Result<(), GrpcServerError>>,
-    stop: CancellationToken,
+    tasks: Tasks,
 }
 
 impl fmt::Debug for Running {
@@ -63,14 +50,13 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    pub(crate) fn new(tls: ReloadingTls, hand_off: HandOff, stop: CancellationToken) -> Self {
+    pub(crate) fn new(tls: ReloadingTls, hand_off: HandOff, tasks: Tasks) -> Self {
         Self {
             sockets: Vec::new(),
             grpc: None,
             tls,
             hand_off,
-            tasks: JoinSet::new(),
-            stop,
+            tasks,
         }
     }
 
@@ -109,25 +95,15 @@ impl Running {
     ///
     /// # Errors
     /// Any [`RunError`], which ends all the rest in good order.
-    pub async fn wait(mut self) -> Result<(), RunError> {
-        let mut result = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            let ended = match ended {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => RunError::from(error),
-                Err(error) => RunError::from(error),
-            };
-            self.stop.cancel();
-            result = result.and(Err(ended));
-        }
-        result
+    pub async fn wait(self) -> Result<(), RunError> {
+        self.tasks.wait().await
     }
 
     /// Takes mail on these sockets.
     pub(crate) fn serve(
         &mut self,
         config: &Config,
-        listeners: Vec<(ListenTls, Listener)>,
+        listeners: Vec<Listener>,
         shared: &Arc<Shared>,
     ) {
         let session_config = Arc::new(wiring::session(config));
@@ -135,42 +111,33 @@ impl Running {
             in_memory(config.limits.content_memory),
             in_memory(config.limits.content_memory_per_client),
         );
-        for (tls, listener) in listeners {
+        for (section, listener) in config.listen.iter().zip(listeners) {
             self.sockets.push(Socket {
                 address: listener.local_addr(),
-                tls,
+                tls: section.tls,
             });
             let shared = Arc::clone(shared);
-            let serving = listener.serve(
+            self.tasks.spawn(listener.serve(
                 Arc::clone(&session_config),
                 budget.clone(),
                 move |_| Session::new(Arc::clone(&shared)),
-                self.stop.clone(),
-            );
-            self.tasks.spawn(async {
-                serving.await;
-                Ok(())
-            });
+                self.tasks.stop(),
+            ));
         }
     }
 
     /// Answers for our health.
     pub(crate) fn serve_grpc(&mut self, server: GrpcServer) {
         self.grpc = Some(server.local_addr());
-        self.tasks.spawn(server.serve(self.stop.clone()));
+        self.tasks.serve(server);
     }
 
     /// What has to be done every now and then, and one look at the directory.
     pub(crate) fn keep_up(&mut self, shared: Arc<Shared>) {
-        let (tls, stop) = (self.tls.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
-            tls.watch(WATCH_INTERVAL, stop).await;
-            Ok(())
-        });
-        let stop = self.stop.clone();
+        self.tasks.watch(self.tls.clone());
+        let stop = self.tasks.stop();
         self.tasks.spawn(async move {
             stop.run_until_cancelled(tidy_up(&shared.policy)).await;
-            Ok(())
         });
     }
 }
@@ -183,9 +150,4 @@ async fn tidy_up(policy: &Policy) {
         ticks.tick().await;
         policy.tidy_up();
     }
-}
-
-/// What does not fit the address space cannot be reserved anyway.
-fn in_memory(octets: u64) -> usize {
-    usize::try_from(octets).unwrap_or(usize::MAX)
 }

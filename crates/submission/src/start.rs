@@ -6,9 +6,10 @@ use queue::{EnqueueConfig, Enqueuer, Queue};
 use rpc::directory::DirectoryClient;
 use rpc::hand_off::{HandOff, Producer};
 use rpc::{GrpcServer, GrpcServerError};
-use service::config::{ListenTls, Problem};
-use service::wiring::{database, grpc_server, listener, tls_files};
-use smtp_net::{Listener, ReloadingTls};
+use service::Tasks;
+use service::config::Problem;
+use service::wiring::{bind, database, grpc_server, tls_files};
+use smtp_net::ReloadingTls;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,7 @@ pub enum StartError {
 /// Any [`StartError`]. A directory or a relay that does not answer is none: they may come later.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let tls = ReloadingTls::load(tls_files(&config.tls)).map_err(StartError::Certificate)?;
-    let listeners = bind(&config, &tls)?;
+    let listeners = bind(&config.listen, Some(&tls)).map_err(StartError::Listen)?;
     let grpc = match config.grpc.as_ref().map(grpc_server) {
         Some(grpc) => Some(GrpcServer::bind(&grpc).await.map_err(StartError::Grpc)?),
         None => None,
@@ -64,7 +65,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
     let mut running = Running::new(
         tls,
         shared.acceptor.producer.hand_off.clone(),
-        shutdown.child_token(),
+        Tasks::new(&shutdown),
     );
     running.serve(&config, listeners, &shared);
     running.keep_up(shared);
@@ -76,15 +77,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
         tracing::info!(%address, tls = ?socket.tls, "taking mail from mail clients");
     }
     Ok(running)
-}
-
-fn bind(config: &Config, tls: &ReloadingTls) -> Result<Vec<(ListenTls, Listener)>, StartError> {
-    let bind_one = |section| {
-        let (address, options) = listener(section, Some(tls));
-        Ok((section.tls, Listener::bind(address, options)?))
-    };
-    let listeners: Result<_, _> = config.listen.iter().map(bind_one).collect();
-    listeners.map_err(StartError::Listen)
 }
 
 /// Queue, directory and relays.

@@ -50,7 +50,7 @@ pub(crate) async fn deliver(
         reverse_path: first.reverse_path.clone(),
         recipients,
         accepted_at: first.accepted_at,
-        trace: first.trace.clone(),
+        trace: first.trace,
         content,
     };
     match client.deliver(&request).await {

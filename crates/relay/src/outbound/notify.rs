@@ -70,7 +70,7 @@ impl Notifier {
             recipients: vec![sender.clone()],
             content: Content::from(dsn.build()),
             origin: Origin::own(Service::Outbound),
-            trace: unit.trace.clone(),
+            trace: unit.trace,
             expires_at: now + self.expire_after,
             lease_to: None,
         })
