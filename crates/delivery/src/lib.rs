@@ -20,4 +20,4 @@ pub mod maildir;
 
 pub use config::{Config, ENVIRONMENT_PREFIX, Limits, LmtpSection, MaildirSection};
 pub use mailboxes::Mailboxes;
-pub use running::{RunError, Running, StartError, run};
+pub use running::{Running, StartError, run};

@@ -9,11 +9,11 @@ use directory::{DatabaseConfig, Directory};
 use rpc::delivery::{DeliveryLimits, delivery_server};
 use rpc::directory::directory_server;
 use rpc::{GrpcServer, GrpcServerError};
-use service::wiring;
+use service::{RunError, Tasks, wiring};
 use smtp::Dialect;
-use smtp_net::{Budget, Listener, ReloadingTls, WATCH_INTERVAL};
+use smtp_net::{Budget, Listener, ReloadingTls};
 use thiserror::Error;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -50,17 +50,6 @@ pub enum StartError {
     Directory(#[from] directory::ConnectError),
 }
 
-/// Why the service ended without being asked to.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The gRPC server broke.
-    #[error(transparent)]
-    Grpc(#[from] GrpcServerError),
-    /// A task of ours panicked.
-    #[error("a part of the service broke")]
-    Broken(#[from] JoinError),
-}
-
 /// Starts the service. When this returns `Ok`, it answers on every socket, until `shutdown`.
 ///
 /// # Errors
@@ -72,7 +61,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
         }
         None => None,
     };
-    let listeners = bind(&config, tls.as_ref())?;
+    let listeners = wiring::bind(&config.listen, tls.as_ref())?;
     let grpc = GrpcServer::bind(&wiring::grpc_server(&config.grpc))
         .await
         .map_err(StartError::Grpc)?;
@@ -80,34 +69,31 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running,
     let directory = connect(&config).await?;
     let mailboxes = Mailboxes::new(directory.clone(), maildir);
 
-    let mut running = Running {
-        lmtp: listeners.iter().map(Listener::local_addr).collect(),
-        grpc: grpc.local_addr(),
-        tasks: JoinSet::new(),
-        stop: shutdown.child_token(),
-    };
-    running.serve_lmtp(&config, listeners, &mailboxes);
+    let lmtp = listeners.iter().map(Listener::local_addr).collect();
+    let grpc_address = grpc.local_addr();
+    let mut tasks = Tasks::new(&shutdown);
+    serve_lmtp(&mut tasks, &config, listeners, &mailboxes);
     let limits = DeliveryLimits {
-        max_content: in_memory(config.limits.message_size),
-        content_under_way: in_memory(config.limits.content_memory),
+        max_content: wiring::in_memory(config.limits.message_size),
+        content_under_way: wiring::in_memory(config.limits.content_memory),
     };
-    let grpc = grpc
-        .with(directory_server(DirectoryAnswers(directory)))
-        .with(delivery_server(mailboxes, limits));
-    running.tasks.spawn(grpc.serve(running.stop.clone()));
-    running.keep_up(tls, config.maildir.root);
-    for address in &running.lmtp {
-        info!(%address, "taking mail by LMTP");
+    tasks.serve(
+        grpc.with(directory_server(DirectoryAnswers(directory)))
+            .with(delivery_server(mailboxes, limits)),
+    );
+    if let Some(tls) = tls {
+        tasks.watch(tls);
     }
-    Ok(running)
-}
-
-fn bind(config: &Config, tls: Option<&ReloadingTls>) -> Result<Vec<Listener>, StartError> {
-    let bind_one = |section| {
-        let (address, options) = wiring::listener(section, tls);
-        Ok(Listener::bind(address, options)?)
-    };
-    config.listen.iter().map(bind_one).collect()
+    let stop = tasks.stop();
+    tasks.spawn(async move {
+        stop.run_until_cancelled(sweep_regularly(config.maildir.root))
+            .await;
+    });
+    Ok(Running {
+        lmtp,
+        grpc: grpc_address,
+        tasks,
+    })
 }
 
 async fn connect(config: &Config) -> Result<Directory, StartError> {
@@ -121,13 +107,38 @@ async fn connect(config: &Config) -> Result<Directory, StartError> {
     .await?)
 }
 
+fn serve_lmtp(tasks: &mut Tasks, config: &Config, listeners: Vec<Listener>, mailboxes: &Mailboxes) {
+    let session_config = Arc::new(smtp::server::Config {
+        max_message_size: config.lmtp.message_size,
+        max_recipients: config.lmtp.recipients,
+        ..smtp::server::Config::new(Dialect::Lmtp, config.host_name.clone())
+    });
+    let memory = wiring::in_memory(config.lmtp.content_memory);
+    // All clients are trusted: each may have all of it.
+    let budget = Budget::new(memory, memory);
+    let lmtp = Arc::new(Lmtp {
+        mailboxes: mailboxes.clone(),
+        host_name: config.host_name.clone(),
+        trusted_networks: config.lmtp.trusted_networks.clone(),
+    });
+    for listener in listeners {
+        info!(address = %listener.local_addr(), "taking mail by LMTP");
+        let lmtp = Arc::clone(&lmtp);
+        tasks.spawn(listener.serve(
+            Arc::clone(&session_config),
+            budget.clone(),
+            move |_| LmtpSession::new(Arc::clone(&lmtp)),
+            tasks.stop(),
+        ));
+    }
+}
+
 /// A service that takes mail and answers for the directory.
 #[derive(Debug)]
 pub struct Running {
     lmtp: Vec<SocketAddr>,
     grpc: SocketAddr,
-    tasks: JoinSet<Result<(), GrpcServerError>>,
-    stop: CancellationToken,
+    tasks: Tasks,
 }
 
 impl Running {
@@ -147,63 +158,8 @@ impl Running {
     ///
     /// # Errors
     /// Any [`RunError`], which ends all the rest in good order.
-    pub async fn wait(mut self) -> Result<(), RunError> {
-        let mut result = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            let ended = match ended {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => RunError::from(error),
-                Err(error) => RunError::from(error),
-            };
-            self.stop.cancel();
-            result = result.and(Err(ended));
-        }
-        result
-    }
-
-    fn serve_lmtp(&mut self, config: &Config, listeners: Vec<Listener>, mailboxes: &Mailboxes) {
-        let session_config = Arc::new(smtp::server::Config {
-            max_message_size: config.lmtp.message_size,
-            max_recipients: config.lmtp.recipients,
-            ..smtp::server::Config::new(Dialect::Lmtp, config.host_name.clone())
-        });
-        let memory = in_memory(config.lmtp.content_memory);
-        // All clients are trusted: each may have all of it.
-        let budget = Budget::new(memory, memory);
-        let lmtp = Arc::new(Lmtp {
-            mailboxes: mailboxes.clone(),
-            host_name: config.host_name.clone(),
-            trusted_networks: config.lmtp.trusted_networks.clone(),
-        });
-        for listener in listeners {
-            let lmtp = Arc::clone(&lmtp);
-            let serving = listener.serve(
-                Arc::clone(&session_config),
-                budget.clone(),
-                move |_| LmtpSession::new(Arc::clone(&lmtp)),
-                self.stop.clone(),
-            );
-            self.tasks.spawn(async {
-                serving.await;
-                Ok(())
-            });
-        }
-    }
-
-    /// What has to be done every now and then.
-    fn keep_up(&mut self, tls: Option<ReloadingTls>, root: PathBuf) {
-        if let Some(tls) = tls {
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move {
-                tls.watch(WATCH_INTERVAL, stop).await;
-                Ok(())
-            });
-        }
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            stop.run_until_cancelled(sweep_regularly(root)).await;
-            Ok(())
-        });
+    pub async fn wait(self) -> Result<(), RunError> {
+        self.tasks.wait().await
     }
 }
 
@@ -225,9 +181,4 @@ async fn sweep_regularly(root: PathBuf) {
             Ok(Ok(_)) | Err(_) => {}
         }
     }
-}
-
-/// What does not fit the address space cannot be reserved anyway.
-fn in_memory(octets: u64) -> usize {
-    usize::try_from(octets).unwrap_or(usize::MAX)
 }

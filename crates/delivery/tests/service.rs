@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use delivery::{Config, Limits, LmtpSection, MaildirSection, RunError, Running, StartError, run};
+use delivery::{Config, Limits, LmtpSection, MaildirSection, Running, StartError, run};
 use directory::{DatabaseConfig, Directory};
 use queue::{Content, QueueId, Shard, TraceParent};
 use rpc::ChannelConfig;
@@ -471,8 +471,7 @@ async fn a_shutdown_says_so_to_its_clients_and_ends() {
     let mut client = fixture.lmtp().await;
     fixture.shutdown.cancel();
     client.expect("421 4.3.2").await;
-    let ended: Result<(), RunError> = fixture.running.wait().await;
-    ended.unwrap();
+    fixture.running.wait().await.unwrap();
 }
 
 #[tokio::test]

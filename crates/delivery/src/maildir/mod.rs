@@ -9,6 +9,7 @@ mod folder;
 mod sweep;
 mod writer;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -159,16 +160,33 @@ impl Maildir {
 }
 
 fn make_root(path: &Path) -> Result<(), RootError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| RootError::Make {
-            path: path.to_owned(),
-            source,
-        })?;
+    let make_error = |source| RootError::Make {
+        path: path.to_owned(),
+        source,
+    };
+    if !path.exists() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(make_error)?;
+        sync_parents(path).map_err(make_error)?;
+    }
     access(path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| RootError::Use {
         path: path.to_owned(),
         source: errno.into(),
     })
+}
+
+/// A folder is there after a crash only if the folders above it were synced.
+fn sync_parents(path: &Path) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    for parent in path.ancestors().skip(1) {
+        match File::open(parent).and_then(|folder| folder.sync_all()) {
+            // One that we may not read is not one that we made.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
