@@ -1,7 +1,9 @@
 //! The envelope: who sent a message, who gets it, and under which parameters (RFC 5321 §2.3.1).
 
+use std::collections::HashSet;
 use std::fmt;
 
+use crate::address::Mailbox;
 use crate::path::{ForwardPath, ReversePath};
 
 /// What the client declares about the octets of the content: `BODY=` (RFC 6152 §3).
@@ -83,4 +85,16 @@ pub struct Envelope {
     pub parameters: MailParameters,
     /// The accepted recipients, in the order of their `RCPT TO:`.
     pub recipients: Vec<Recipient>,
+}
+
+/// The recipients in their order, each named once however often it was given: nobody is to get a
+/// message twice because a client said RCPT twice.
+#[must_use]
+pub fn each_once(recipients: &[Mailbox]) -> Vec<Mailbox> {
+    let mut seen = HashSet::with_capacity(recipients.len());
+    recipients
+        .iter()
+        .filter(|recipient| seen.insert(*recipient))
+        .cloned()
+        .collect()
 }

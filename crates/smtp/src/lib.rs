@@ -34,7 +34,7 @@ pub mod server;
 pub use address::{AddressError, LocalPart, Mailbox};
 pub use dialect::Dialect;
 pub use domain::{Domain, MailDomain};
-pub use envelope::{Body, Envelope, MailParameters, RcptParameters, Recipient};
+pub use envelope::{Body, Envelope, MailParameters, RcptParameters, Recipient, each_once};
 pub use extension::{Extension, Extensions, Mechanism};
 pub use outcome::{Outcome, Report};
 pub use path::{ForwardPath, ReversePath};

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use message::content::{body_of, joint};
-use message::trace::{Protocol, ReceivedFields, TlsDetails, received};
-use queue::{Content, NewMessage, Origin, QueueId, Service, Tenant, TraceParent};
+use queue::{Content, NewMessage, QueueId, Service, Tenant, TraceParent};
 use rpc::hand_off::Producer;
-use service::message_log;
-use smtp::server::HelloVerb;
-use smtp::{Mailbox, Reply, ReversePath};
+use service::provenance::Provenance;
+use smtp::{Mailbox, Reply, ReversePath, each_once};
 use smtp_net::SessionInfo;
 use time::OffsetDateTime;
 
@@ -23,6 +21,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) content: Bytes,
     /// The session that it came on.
     pub(crate) session: &'a SessionInfo,
+}
+
+impl Arrival<'_> {
+    fn provenance(&self) -> Provenance<'_> {
+        Provenance {
+            service: Service::Inbound,
+            session: self.session,
+            login: None,
+        }
+    }
 }
 
 /// Takes responsibility for messages.
@@ -41,9 +49,11 @@ impl Acceptor {
         let id = self.producer.next_id();
         let message = self.queued_form(id, &arrival);
         let size = message.content.len();
+        let recipients = message.recipients.clone();
         match self.producer.enqueue(message).await {
             Ok(()) => {
-                log_accepted(id, &arrival, size);
+                let provenance = arrival.provenance();
+                provenance.log_accepted(id, &arrival.reverse_path, &recipients, size);
                 Reply::ok(format!("queued as {id}"))
             }
             Err(error) => {
@@ -55,78 +65,20 @@ impl Acceptor {
 
     fn queued_form(&self, id: QueueId, arrival: &Arrival<'_>) -> NewMessage {
         let now = OffsetDateTime::now_utc();
-        let trace = self.trace_field(&id.to_string(), now, arrival);
+        let recipients = each_once(&arrival.recipients);
+        let provenance = arrival.provenance();
+        let trace = provenance.trace_field(&self.host_name, id, &recipients, now);
         NewMessage {
             id,
             tenant: Tenant::NONE,
             reverse_path: arrival.reverse_path.clone(),
             body: body_of(&arrival.content),
-            recipients: arrival.recipients.clone(),
+            recipients,
             content: Content::new(trace + joint(&arrival.content), arrival.content.clone()),
-            origin: origin(arrival.session),
+            origin: provenance.origin(),
             trace: TraceParent::generate(),
             expires_at: now + self.expire_after,
             lease_to: None,
         }
     }
-
-    fn trace_field(&self, id: &str, at: OffsetDateTime, arrival: &Arrival<'_>) -> String {
-        let session = arrival.session;
-        let hello = session.hello.as_ref();
-        let tls = session.tls.as_ref();
-        let is_plain_smtp = hello.is_some_and(|hello| hello.verb == HelloVerb::Helo);
-        received(&ReceivedFields {
-            from_hello: hello.map(|hello| hello.name.as_str()),
-            client_ip: session.peer.ip(),
-            client_name: None,
-            by: &self.host_name,
-            with: if is_plain_smtp {
-                Protocol::Smtp
-            } else {
-                Protocol::esmtp(tls.is_some(), false)
-            },
-            tls: tls.map(|tls| TlsDetails {
-                version: tls.version,
-                cipher: tls.cipher,
-            }),
-            id,
-            for_recipient: match arrival.recipients.as_slice() {
-                [recipient] => Some(recipient),
-                _ => None,
-            },
-            at,
-        })
-    }
-}
-
-fn origin(session: &SessionInfo) -> Origin {
-    Origin {
-        service: Service::Inbound,
-        client: Some(session.peer.ip()),
-        hello: session.hello.as_ref().map(|hello| hello.name.clone()),
-        login: None,
-        tls: session
-            .tls
-            .as_ref()
-            .map(|tls| format!("{} {}", tls.version, tls.cipher)),
-    }
-}
-
-fn log_accepted(id: QueueId, arrival: &Arrival<'_>, size: usize) {
-    let origin = origin(arrival.session);
-    message_log::accepted(
-        &message_log::Message {
-            queue_id: &id,
-            reverse_path: &arrival.reverse_path,
-        },
-        &message_log::Source {
-            service: "relay",
-            client: origin.client,
-            hello: origin.hello.as_deref(),
-            login: None,
-            tls: origin.tls.as_deref(),
-            size: size as u64,
-        },
-        &arrival.recipients,
-    );
 }

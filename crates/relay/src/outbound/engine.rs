@@ -41,15 +41,14 @@ impl HandOffSink for Sink {
         let Some(engine) = current.as_ref() else {
             return;
         };
-        for HandedOff { unit, permit } in units {
-            // What was leased to an earlier incarnation will be reclaimed.
-            if unit.lease.holder != engine.incarnation {
-                continue;
-            }
-            if let Some(held) = engine.holdings.take_in(unit, Box::new(permit)) {
-                engine.scheduler.submit(held);
-            }
-        }
+        // What was leased to an earlier incarnation will be reclaimed.
+        let ours = units
+            .into_iter()
+            .filter(|handed_off| handed_off.unit.lease.holder == engine.incarnation);
+        let held = ours.filter_map(|HandedOff { unit, permit }| {
+            engine.holdings.take_in(unit, Box::new(permit))
+        });
+        engine.scheduler.submit(held);
     }
 
     fn hint(&self, _shard: Shard) {

@@ -100,13 +100,14 @@ impl Intake {
             per_destination: PER_DESTINATION,
             units,
         };
-        let claimed = self.claimer.claim(shard, limits).await?;
+        let mut claimed = self.claimer.claim(shard, limits).await?;
         let found_much = claimed.len() >= PER_DESTINATION as usize;
-        for unit in claimed {
-            if let Some(held) = self.holdings.claimed(unit) {
-                self.scheduler.submit(held);
-            }
-        }
+        // Oldest first, and the units of a message side by side.
+        claimed.sort_by_key(|unit| unit.lease.unit);
+        let held = claimed
+            .into_iter()
+            .filter_map(|unit| self.holdings.claimed(unit));
+        self.scheduler.submit(held);
         Ok(found_much)
     }
 
@@ -120,9 +121,7 @@ impl Intake {
         };
         tracing::warn!(unit = %unit.lease.unit, takeovers = unit.unclean_takeovers, "attempting a suspect alone");
         let room = Box::new(Suspect::new(suspects));
-        if let Some(held) = self.holdings.take_in(unit, room) {
-            self.scheduler.submit(held);
-        }
+        self.scheduler.submit(self.holdings.take_in(unit, room));
         Ok(())
     }
 
@@ -147,9 +146,7 @@ impl Intake {
             .await?;
         for unit in adopted {
             tracing::info!(unit = %unit.lease.unit, "adopted a unit that was lost on its way");
-            if let Some(held) = self.holdings.claimed(unit) {
-                self.scheduler.submit(held);
-            }
+            self.scheduler.submit(self.holdings.claimed(unit));
         }
         Ok(())
     }

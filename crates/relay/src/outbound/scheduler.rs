@@ -53,18 +53,17 @@ impl Scheduler {
         }
     }
 
-    /// Takes in a unit. Returns at once: a directory that must be asked first is asked on the side.
-    pub(crate) fn submit(&self, held: HeldUnit) {
-        let known = self.is_local(&held.unit.domain).now_or_never();
-        match known {
-            Some(is_local) => self.place(held, is_local),
-            None => {
-                let scheduler = self.clone();
-                self.shared.tasks.spawn(async move {
-                    let is_local = scheduler.is_local(&held.unit.domain).await;
-                    scheduler.place(held, is_local);
-                });
+    /// Takes in units; those of one message that go to one next hop go there together. Returns at once: a directory that
+    /// must be asked first is asked on the side.
+    pub(crate) fn submit(&self, units: impl IntoIterator<Item = HeldUnit>) {
+        let mut units = units.into_iter().peekable();
+        while let Some(first) = units.next() {
+            let id = first.unit.lease.unit.queue_id;
+            let mut message = vec![first];
+            while let Some(next) = units.next_if(|held| held.unit.lease.unit.queue_id == id) {
+                message.push(next);
             }
+            self.submit_message(message);
         }
     }
 
@@ -98,31 +97,60 @@ impl Scheduler {
     /// Puts a unit into the lane of a next hop.
     pub(super) fn push(&self, next_hop: &NextHop, held: HeldUnit) {
         let wake = self.lanes().push(next_hop, held);
-        if wake == Wake::Start {
-            self.shared
-                .tasks
-                .spawn(worker::work(self.clone(), next_hop.clone()));
+        self.wake(wake, next_hop);
+    }
+
+    fn submit_message(&self, units: Vec<HeldUnit>) {
+        match self.next_hops(&units).now_or_never() {
+            Some(next_hops) => self.place(units, &next_hops),
+            None => {
+                let scheduler = self.clone();
+                self.shared.tasks.spawn(async move {
+                    let next_hops = scheduler.next_hops(&units).await;
+                    scheduler.place(units, &next_hops);
+                });
+            }
         }
     }
 
-    async fn is_local(&self, domain: &str) -> Result<bool, rpc::RpcError> {
-        self.shared.directory.is_local(domain).await
+    async fn next_hops(&self, units: &[HeldUnit]) -> Vec<NextHop> {
+        let mut next_hops = Vec::with_capacity(units.len());
+        for held in units {
+            next_hops.push(self.next_hop(&held.unit.domain).await);
+        }
+        next_hops
     }
 
-    fn place(&self, held: HeldUnit, is_local: Result<bool, rpc::RpcError>) {
-        let routes = self.shared.routes.load();
-        let next_hop = match is_local {
-            Ok(is_local) => routes.next_hop(&held.unit.domain, is_local),
+    async fn next_hop(&self, domain: &str) -> NextHop {
+        match self.shared.directory.is_local(domain).await {
+            Ok(is_local) => self.shared.routes.load().next_hop(domain, is_local),
             // Local mail must not leave the house by mistake, nor be refused for want of an answer.
             Err(error) => {
-                tracing::warn!(
-                    domain = held.unit.domain,
-                    error = service::one_line(&error),
-                    "directory did not answer"
-                );
+                let error = service::one_line(&error);
+                tracing::warn!(domain, error, "directory did not answer");
                 NextHop::Unknown
             }
-        };
-        self.push(&next_hop, held);
+        }
+    }
+
+    /// Puts all units of a message into lanes before any worker can take one of them.
+    fn place(&self, units: Vec<HeldUnit>, next_hops: &[NextHop]) {
+        let mut lanes = self.lanes();
+        let wakes: Vec<(Wake, &NextHop)> = units
+            .into_iter()
+            .zip(next_hops)
+            .map(|(held, next_hop)| (lanes.push(next_hop, held), next_hop))
+            .collect();
+        drop(lanes);
+        for (wake, next_hop) in wakes {
+            self.wake(wake, next_hop);
+        }
+    }
+
+    fn wake(&self, wake: Wake, next_hop: &NextHop) {
+        if wake == Wake::Start {
+            let worker = worker::work(self.clone(), next_hop.clone());
+            self.shared.tasks.spawn(worker);
+        }
     }
 }
