@@ -10,10 +10,10 @@ use bytes::Bytes;
 use directory::Resolution;
 use ipnet::IpNet;
 use message::content::joint;
-use message::trace::{Protocol, ReceivedFields, TlsDetails, received};
-use queue::{Content, QueueId, Shard, TraceParent};
+use queue::{Content, QueueId, Service, Shard, TraceParent};
 use rpc::delivery::{DeliverRequest, Outcomes};
-use service::message_log::{self, Fate, Message, Source};
+use service::message_log::{self, Fate, Message};
+use service::provenance::Provenance;
 use smtp::server::Mail;
 use smtp::{EnhancedStatus, Envelope, ForwardPath, Mailbox, Outcome, Recipient, Reply, ReplyCode};
 use smtp_net::{Handler, SessionInfo};
@@ -69,8 +69,13 @@ impl Lmtp {
     ) -> (QueueId, Outcomes) {
         let queue_id = QueueId::generate(SHARD);
         let accepted_at = OffsetDateTime::now_utc();
-        let trace_field = self.received_field(queue_id, accepted_at, recipients, session);
-        let prefix = trace_field + joint(&content);
+        let provenance = Provenance {
+            service: Service::Delivery,
+            session,
+            login: None,
+        };
+        let prefix = provenance.trace_field(&self.host_name, queue_id, recipients, accepted_at)
+            + joint(&content);
         let request = DeliverRequest {
             queue_id,
             attempt: 1,
@@ -81,63 +86,27 @@ impl Lmtp {
             content: Content::new(prefix, content),
         };
         let outcomes = self.mailboxes.deliver(&request).await;
-        log(&request, &outcomes, session);
+        log(&request, &outcomes, &provenance);
         (queue_id, outcomes)
-    }
-
-    fn received_field(
-        &self,
-        queue_id: QueueId,
-        at: OffsetDateTime,
-        recipients: &[Mailbox],
-        session: &SessionInfo,
-    ) -> String {
-        let tls = session.tls.as_ref().map(|tls| TlsDetails {
-            version: tls.version,
-            cipher: tls.cipher,
-        });
-        received(&ReceivedFields {
-            from_hello: session.hello.as_ref().map(|hello| hello.name.as_str()),
-            client_ip: session.peer.ip(),
-            client_name: None,
-            by: &self.host_name,
-            with: Protocol::lmtp(tls.is_some(), false),
-            tls,
-            id: &queue_id.to_string(),
-            for_recipient: match recipients {
-                [only] => Some(only),
-                _ => None,
-            },
-            at,
-        })
     }
 }
 
-fn log(request: &DeliverRequest, outcomes: &Outcomes, session: &SessionInfo) {
-    let message = Message {
-        queue_id: &request.queue_id,
-        reverse_path: &request.reverse_path,
-    };
-    let source = Source {
-        service: "delivery",
-        client: Some(session.peer.ip()),
-        hello: session.hello.as_ref().map(|hello| hello.name.as_str()),
-        login: None,
-        tls: session.tls.as_ref().map(|tls| tls.version),
-        size: request.content.len() as u64,
-    };
-    let taken: Vec<&Mailbox> = request
-        .recipients
-        .iter()
-        .zip(outcomes)
+fn log(request: &DeliverRequest, outcomes: &Outcomes, provenance: &Provenance<'_>) {
+    let fates = || request.recipients.iter().zip(outcomes);
+    let taken: Vec<Mailbox> = fates()
         .filter(|(_, (_, outcome))| outcome.is_delivered())
-        .map(|((_, recipient), _)| recipient)
+        .map(|((_, recipient), _)| recipient.clone())
         .collect();
+    let (queue_id, reverse_path) = (request.queue_id, &request.reverse_path);
     if !taken.is_empty() {
-        message_log::accepted(&message, &source, &taken);
+        provenance.log_accepted(queue_id, reverse_path, &taken, request.content.len());
     }
+    let message = Message {
+        queue_id: &queue_id,
+        reverse_path,
+    };
     let elapsed = OffsetDateTime::now_utc() - request.accepted_at;
-    for ((_, recipient), (_, outcome)) in request.recipients.iter().zip(outcomes) {
+    for ((_, recipient), (_, outcome)) in fates() {
         let report = outcome.report();
         let fate = Fate {
             recipient,

@@ -1,7 +1,7 @@
 //! Maildir: one file a message, never seen half written, never lost once acknowledged.
 //!
 //! A [`Deposit`] is written to `tmp`, synced, renamed into `new`, and the folder is synced; only
-//! then is it answered. Concurrent deposits share the syncs: see [`writer`].
+//! then is it answered. Concurrent deposits share the syncs: see `writer`.
 
 mod durable;
 mod file_name;
