@@ -21,3 +21,4 @@ pub mod maildir;
 pub use config::{Config, ENVIRONMENT_PREFIX, Limits, LmtpSection, MaildirSection};
 pub use mailboxes::Mailboxes;
 pub use running::{Running, StartError, run};
+pub use service::RunError;
