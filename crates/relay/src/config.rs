@@ -26,8 +26,8 @@ const LEAST_RECIPIENTS: usize = 100;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Our name in the DNS: for greetings, EHLO and trace fields, and as the MX that means ourselves
-    /// (RFC 5321 §2.3.5).
+    /// Our name in the DNS: for greetings, EHLO and trace fields, and as the MX that means
+    /// ourselves (RFC 5321 §2.3.5).
     pub host_name: String,
     /// The sockets for other servers: 25. None for a relay that only sends.
     #[serde(default)]
@@ -64,7 +64,8 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Inbound {
-    /// Clients that may send to any domain. Default none: for others than our own users we relay for nobody.
+    /// Clients that may send to any domain. Default none: for others than our own users we relay
+    /// for nobody.
     pub relay_networks: Vec<IpNet>,
     /// Largest message, announced as SIZE (RFC 1870). Default 50MiB.
     #[serde(deserialize_with = "size")]
@@ -86,8 +87,8 @@ pub struct Inbound {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// How long delivery is tried before the sender is told that it failed. RFC 5321 §4.5.4.1 asks for 4 to 5 days.
-    /// Default 5d.
+    /// How long delivery is tried before the sender is told that it failed. RFC 5321 §4.5.4.1 asks
+    /// for 4 to 5 days. Default 5d.
     #[serde(deserialize_with = "duration")]
     pub expire_after: Duration,
     /// Delay after a recipient's first transient refusal; it doubles each time, ± 20 %. Default 5m.
@@ -96,13 +97,15 @@ pub struct Outbound {
     /// Longest delay between attempts. Default 4h.
     #[serde(deserialize_with = "duration")]
     pub retry_longest: Duration,
-    /// How long a destination rests after its first failure to give us a session; it doubles each time. Default 1m.
+    /// How long a destination rests after its first failure to give us a session; it doubles each
+    /// time. Default 1m.
     #[serde(deserialize_with = "duration")]
     pub suspend_first: Duration,
     /// Longest rest of a destination. Default 1h.
     #[serde(deserialize_with = "duration")]
     pub suspend_longest: Duration,
-    /// Delay after trouble of our own, such as a delivery service that is away, ± 50 %. Default 10s.
+    /// Delay after trouble of our own, such as a delivery service that is away, ± 50 %. Default
+    /// 10s.
     #[serde(deserialize_with = "duration")]
     pub internal_retry: Duration,
     /// Connections to one next hop. Default 20.
@@ -127,17 +130,19 @@ pub struct Outbound {
     /// Memory for content that is read back from the queue. Default 256MiB.
     #[serde(deserialize_with = "size")]
     pub content_memory: u64,
-    /// Middle of the time between polls of the queue; what is handed off doesn't wait for them. Default 1s.
+    /// Middle of the time between polls of the queue; what is handed off doesn't wait for them.
+    /// Default 1s.
     #[serde(deserialize_with = "duration")]
     pub poll: Duration,
-    /// How long a shutdown waits for attempts under way. What isn't finished by then is given to another relay. Default
-    /// 20s.
+    /// How long a shutdown waits for attempts under way. What isn't finished by then is given to
+    /// another relay. Default 20s.
     #[serde(deserialize_with = "duration")]
     pub drain_deadline: Duration,
     /// Address to connect from. Default: the system's choice.
     pub source_address: Option<std::net::IpAddr>,
-    /// Networks in which no MX may lie: whoever publishes such an MX would have us talk to ourselves. Smart hosts may
-    /// lie anywhere. Default: loopback, unspecified, link-local and multicast.
+    /// Networks in which no MX may lie: whoever publishes such an MX would have us talk to
+    /// ourselves. Smart hosts may lie anywhere. Default: loopback, unspecified, link-local and
+    /// multicast.
     pub refused_networks: Vec<IpNet>,
     /// TCP port of MX hosts. Default 25.
     pub port: u16,
@@ -381,8 +386,8 @@ mod tests {
         )
     }
 
-    /// The example with its commented-out defaults taken in: `# key = value` outside of the sections that are commented
-    /// out as a whole.
+    /// The example with its commented-out defaults taken in: `# key = value` outside of the
+    /// sections that are commented out as a whole.
     fn with_defaults_spelt_out(section: &str) -> String {
         let (before, rest) = EXAMPLE.split_once(&format!("[{section}]\n")).unwrap();
         let (body, after) = rest.split_once("\n\n").unwrap_or((rest, ""));

@@ -1,8 +1,8 @@
-//! Chasqui's mail transfer agent (RFC 5321): mail from other servers on port 25 is queued, and whatever is queued is
-//! sent to its next hop.
+//! Chasqui's mail transfer agent (RFC 5321): mail from other servers on port 25 is queued, and
+//! whatever is queued is sent to its next hop.
 //!
-//! `inbound` decides what is taken in; `outbound` leases what is queued, attempts it and records how it ended; `run`
-//! starts both.
+//! `inbound` decides what is taken in; `outbound` leases what is queued, attempts it and records
+//! how it ended; `run` starts both.
 //!
 //! Invariant: `250` after the final dot means that the COMMIT has succeeded.
 //! Invariant: outbound alone leases, completes and writes DSNs.

@@ -69,8 +69,8 @@ pub enum StartError {
 
 /// Starts the service. When this returns `Ok`, it takes mail on every socket, until `shutdown`.
 ///
-/// # Errors
-/// Any [`StartError`]. A directory or a delivery service that does not answer is none: they may come later.
+/// # Errors Any [`StartError`]. A directory or a delivery service that does not answer is none:
+/// they may come later.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let tls = config
         .tls
@@ -286,7 +286,8 @@ impl Running {
         }
     }
 
-    /// Returns when the service has ended: after `shutdown`, once every session and every attempt is over.
+    /// Returns when the service has ended: after `shutdown`, once every session and every attempt
+    /// is over.
     ///
     /// # Errors
     /// Any [`RunError`], which ends all the rest in good order.
@@ -327,8 +328,8 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reads the certificate again and takes the routes of a configuration that was read again. Whatever is of no use
-    /// leaves the old in place.
+    /// Reads the certificate again and takes the routes of a configuration that was read again.
+    /// Whatever is of no use leaves the old in place.
     ///
     /// # Errors
     /// [`StartError::Certificate`] or [`StartError::Config`].

@@ -1,4 +1,5 @@
-//! From the final dot to `250`: the message gets its trace field, is queued, and handed off within this process.
+//! From the final dot to `250`: the message gets its trace field, is queued, and handed off within
+//! this process.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Whom the relay takes mail from and for whom: for our own users from anybody, for others only from `relay_networks`.
+//! Whom the relay takes mail from and for whom: for our own users from anybody, for others only
+//! from `relay_networks`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,8 +59,8 @@ impl InboundSession {
         }
     }
 
-    /// Only what the address says after its last `@` counts: source routes were dropped by the parser, and `%`, `!` and
-    /// quoted `@` are ordinary characters of a local part that nobody has.
+    /// Only what the address says after its last `@` counts: source routes were dropped by the
+    /// parser, and `%`, `!` and quoted `@` are ordinary characters of a local part that nobody has.
     async fn mailbox(&self, mailbox: &Mailbox, client: IpAddr) -> Reply {
         match self.shared.directory.lookup(mailbox).await {
             Ok(Lookup::Mailbox) => recipient_ok(),

@@ -1,5 +1,5 @@
-//! What an attempt found out about a unit: the seam between sending (`deliver_local`, `deliver_remote`) and what is made
-//! of it (`conclude`).
+//! What an attempt found out about a unit: the seam between sending (`deliver_local`,
+//! `deliver_remote`) and what is made of it (`conclude`).
 
 use std::net::IpAddr;
 use std::time::Duration;

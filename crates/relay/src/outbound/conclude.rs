@@ -1,5 +1,5 @@
-//! From what an attempt found out to what is recorded: who is settled and how, when the rest is due, what the journal
-//! says and who is notified. Pure: no clock, no database.
+//! From what an attempt found out to what is recorded: who is settled and how, when the rest is
+//! due, what the journal says and who is notified. Pure: no clock, no database.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ pub(crate) enum End {
 }
 
 impl Conclude {
-    /// Concludes an attempt. `content` is the original, for a notification; `spread` is a random number in 0..1 for the
-    /// jitter.
+    /// Concludes an attempt. `content` is the original, for a notification; `spread` is a random
+    /// number in 0..1 for the jitter.
     pub(crate) fn conclude(
         &self,
         unit: LeasedUnit,
@@ -99,7 +99,8 @@ impl Conclude {
         }
     }
 
-    /// Gives back a unit that wasn't tried because its destination is down, and rests the destination.
+    /// Gives back a unit that wasn't tried because its destination is down, and rests the
+    /// destination.
     pub(crate) fn untried(&self, unit: LeasedUnit, suspend: Option<Failure>) -> Conclusion {
         let completion = Completion::new(unit, [], Rest::Release { charge: false });
         Conclusion::without_word(completion, suspend)
@@ -131,8 +132,9 @@ impl Conclude {
         Conclusion::without_word(completion, None)
     }
 
-    /// What becomes of those that aren't settled: after a recipient's or a message's transient failure they are due after
-    /// a back-off; when the destination rests, they wait for it and not for a time of their own.
+    /// What becomes of those that aren't settled: after a recipient's or a message's transient
+    /// failure they are due after a back-off; when the destination rests, they wait for it and not
+    /// for a time of their own.
     fn rest(
         &self,
         unit: &LeasedUnit,

@@ -1,5 +1,5 @@
-//! The content of an attempt: at hand since acceptance, or read back from the queue under a byte budget, so that memory
-//! is bounded however much is queued.
+//! The content of an attempt: at hand since acceptance, or read back from the queue under a byte
+//! budget, so that memory is bounded however much is queued.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ pub(crate) struct Fetched {
 }
 
 impl ContentStore {
-    /// At most `budget` octets are read back at once; a message that is larger than all of it goes alone.
+    /// At most `budget` octets are read back at once; a message that is larger than all of it goes
+    /// alone.
     pub(crate) fn new(queue: Queue, budget: u64) -> Self {
         let grains = u32::try_from(budget / GRAIN).unwrap_or(u32::MAX).max(1);
         Self {
@@ -37,8 +38,9 @@ impl ContentStore {
         }
     }
 
-    /// The content of a group's message; none if the message is gone, so that somebody else completed it. Waits for
-    /// room in the budget, which every attempt gives back within its own deadlines.
+    /// The content of a group's message; none if the message is gone, so that somebody else
+    /// completed it. Waits for room in the budget, which every attempt gives back within its own
+    /// deadlines.
     ///
     /// # Errors
     /// Any [`QueueError`] of the read.

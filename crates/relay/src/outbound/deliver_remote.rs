@@ -1,5 +1,5 @@
-//! Sending one message to a next hop over SMTP: host after host until every recipient is decided or no host is left
-//! (RFC 5321 §5.1). One open connection is kept for the messages that follow.
+//! Sending one message to a next hop over SMTP: host after host until every recipient is decided or
+//! no host is left (RFC 5321 §5.1). One open connection is kept for the messages that follow.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,8 @@ pub(crate) struct Shipment {
 /// What became of a shipment.
 #[derive(Debug)]
 pub(crate) struct Shipped {
-    /// One for each recipient, in order; none where nothing is known, for which `undecided` says why.
+    /// One for each recipient, in order; none where nothing is known, for which `undecided` says
+    /// why.
     pub(crate) outcomes: Vec<Option<Outcome>>,
     /// Why there was no word on some recipients.
     pub(crate) undecided: Option<Failure>,
@@ -63,7 +64,8 @@ struct OpenLine {
 }
 
 impl<'a> Line<'a> {
-    /// No connection yet. `on_connect` is called for each that is opened; what it gives lives as long.
+    /// No connection yet. `on_connect` is called for each that is opened; what it gives lives as
+    /// long.
     pub(crate) fn new(on_connect: &'a (dyn Fn() -> Box<dyn Send + Sync> + Sync)) -> Self {
         Self {
             open: None,
@@ -179,7 +181,8 @@ impl RemoteSender {
         }
     }
 
-    /// Opens a session, in plain when TLS won't do: opportunistic TLS must never cost the mail (RFC 7435 §3).
+    /// Opens a session, in plain when TLS won't do: opportunistic TLS must never cost the mail (RFC
+    /// 7435 §3).
     async fn connect(&self, address: SocketAddr, name: &str) -> Result<ClientConnection, Failure> {
         match ClientConnection::connect(address, name, &self.options).await {
             Err(failure) if failure.tls_tried => {
@@ -192,8 +195,8 @@ impl RemoteSender {
         .map_err(connect_failure)
     }
 
-    /// Sends to all that are undecided, in as many transactions as the far end wants, and keeps the connection if it may
-    /// be used again.
+    /// Sends to all that are undecided, in as many transactions as the far end wants, and keeps the
+    /// connection if it may be used again.
     async fn send_over(
         &self,
         line: &mut Line<'_>,
@@ -366,8 +369,8 @@ fn judge(result: RecipientResult) -> Judged {
             Judged::Decided(Failure::message_refused(reply, &stage.to_string()).into_outcome())
         }
         RecipientResult::TooManyRecipients(_) => Judged::NextTransaction,
-        // RFC 5321 §4.5.3.2.6, RFC 1047: the far end may have it. Asking another host at once would make a duplicate
-        // likely; later is soon enough.
+        // RFC 5321 §4.5.3.2.6, RFC 1047: the far end may have it. Asking another host at once would
+        // make a duplicate likely; later is soon enough.
         RecipientResult::Interrupted {
             stage: Stage::FinalDot,
             ending,

@@ -1,5 +1,5 @@
-//! Giving up on what expired while its destination was down: nothing is sent, the sender is told with the destination's
-//! last words.
+//! Giving up on what expired while its destination was down: nothing is sent, the sender is told
+//! with the destination's last words.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! What a failed attempt means, and what to do about it. No other file decides either.
 //!
-//! A [`Failure`] says how far it reaches (its [`Scope`]) and whether time can heal it (its [`Class`]). From these two
-//! follow the three questions of an attempt: is another host worth trying, does the destination rest, and what becomes
-//! of the recipients.
+//! A [`Failure`] says how far it reaches (its [`Scope`]) and whether time can heal it (its
+//! [`Class`]). From these two follow the three questions of an attempt: is another host worth
+//! trying, does the destination rest, and what becomes of the recipients.
 
 use std::fmt;
 
@@ -11,10 +11,11 @@ use smtp::{EnhancedStatus, Outcome, Reply, Report};
 /// How far a failure reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The session was refused or never came about: another host, or the same one later, may well accept.
+    /// The session was refused or never came about: another host, or the same one later, may well
+    /// accept.
     Session,
-    /// The session broke in the middle of this message's transaction: another host may fare better, but it may as well be
-    /// the message that they stumble over.
+    /// The session broke in the middle of this message's transaction: another host may fare better,
+    /// but it may as well be the message that they stumble over.
     Transaction,
     /// The host (or the whole domain, where DNS speaks) can't be used.
     Host,
@@ -112,7 +113,8 @@ impl Failure {
         Self::refused(Scope::Recipient, reply, "RCPT")
     }
 
-    /// The message can't be sent as it is to a host with these extensions (RFC 6152 §3, RFC 1870 §6.2).
+    /// The message can't be sent as it is to a host with these extensions (RFC 6152 §3, RFC 1870
+    /// §6.2).
     pub(crate) fn not_sendable(status: EnhancedStatus, detail: impl Into<String>) -> Self {
         Self::new(Scope::Message, Class::Permanent, status, None, detail)
     }
@@ -133,7 +135,8 @@ impl Failure {
         Self::new(Scope::Host, Class::Permanent, NULL_MX, None, detail)
     }
 
-    /// The best MX is this very host, or too many Received fields: the mail would go round (RFC 5321 §5.1, §6.3).
+    /// The best MX is this very host, or too many Received fields: the mail would go round (RFC
+    /// 5321 §5.1, §6.3).
     pub(crate) fn routing_loop(detail: impl Into<String>) -> Self {
         Self::new(Scope::Host, Class::Permanent, ROUTING_LOOP, None, detail)
     }
@@ -149,8 +152,9 @@ impl Failure {
         Self::new(Scope::Message, Class::Transient, status, None, detail)
     }
 
-    /// With no host left to try, the destination rests as a whole. A recipient's or a message's refusal
-    /// (greylisting, say) never makes a destination rest, nor does a message that hosts stumble over.
+    /// With no host left to try, the destination rests as a whole. A recipient's or a message's
+    /// refusal (greylisting, say) never makes a destination rest, nor does a message that hosts
+    /// stumble over.
     pub(crate) fn suspends_destination(&self) -> bool {
         matches!(self.scope, Scope::Session | Scope::Host) && self.class == Class::Transient
     }
@@ -160,7 +164,8 @@ impl Failure {
         self.scope == Scope::Message && self.class == Class::Transient && self.reply.is_none()
     }
 
-    /// Of the failures of two hosts, the one to go by when none is left: what time can heal outweighs what it can't.
+    /// Of the failures of two hosts, the one to go by when none is left: what time can heal
+    /// outweighs what it can't.
     pub(crate) fn or(self, later: Self) -> Self {
         if self.class == Class::Transient && later.class == Class::Permanent {
             self
@@ -179,8 +184,8 @@ impl Failure {
     }
 
     fn refused(scope: Scope, reply: Reply, stage: &str) -> Self {
-        // RFC 5321 §4.2.1: the first digit alone decides; what is neither 4yz nor 5yz here is no refusal
-        // that a server may give, and so no reason to bounce.
+        // RFC 5321 §4.2.1: the first digit alone decides; what is neither 4yz nor 5yz here is no
+        // refusal that a server may give, and so no reason to bounce.
         let class = if reply.code.is_permanent() {
             Class::Permanent
         } else {
@@ -225,7 +230,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The reply's own enhanced status when its class agrees with the code (RFC 2034 §4), else `fallback`.
+/// The reply's own enhanced status when its class agrees with the code (RFC 2034 §4), else
+/// `fallback`.
 fn status_of(reply: &Reply, fallback: EnhancedStatus) -> EnhancedStatus {
     let agrees = |status: &EnhancedStatus| status.is_permanent() == reply.code.is_permanent();
     reply.status.filter(agrees).unwrap_or(fallback)

@@ -1,5 +1,5 @@
-//! What waits for one next hop, in fair order: tenants take turns, and each tenant's units go first in, first out. So a
-//! tenant with a million messages is overtaken by another's first.
+//! What waits for one next hop, in fair order: tenants take turns, and each tenant's units go first
+//! in, first out. So a tenant with a million messages is overtaken by another's first.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -44,8 +44,8 @@ impl<T> FairQueue<T> {
         self.len += 1;
     }
 
-    /// Takes the first of the tenant whose turn it is, and with it those that follow it directly and that `joins` says
-    /// belong to it, `most` in all.
+    /// Takes the first of the tenant whose turn it is, and with it those that follow it directly
+    /// and that `joins` says belong to it, `most` in all.
     pub(crate) fn pop_group(&mut self, most: usize, joins: impl Fn(&T, &T) -> bool) -> Vec<T> {
         let Some(tenant) = self.turns.pop_front() else {
             return Vec::new();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use queue::{LeasedUnit, UnitId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// A leased unit in memory. It counts as known, and takes its room, until dropped: when its completion was answered, or
-/// when it is given up to whoever will find it in the database.
+/// A leased unit in memory. It counts as known, and takes its room, until dropped: when its
+/// completion was answered, or when it is given up to whoever will find it in the database.
 #[derive(Debug)]
 pub(crate) struct HeldUnit {
     /// The unit.
@@ -36,7 +36,8 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// Nothing held; room for `most` units that are claimed. `work` is woken when half of it is free again.
+    /// Nothing held; room for `most` units that are claimed. `work` is woken when half of it is
+    /// free again.
     pub(crate) fn new(most: usize, work: Arc<Notify>) -> Self {
         Self {
             known: Arc::default(),
@@ -53,8 +54,8 @@ impl Holdings {
 
     /// Takes in a unit that was claimed. None if it is held already; then the one in memory stays.
     pub(crate) fn claimed(&self, unit: LeasedUnit) -> Option<HeldUnit> {
-        // A claim asks for no more than is free, and adopted units are few: what exceeds the room is taken all the same,
-        // since it is leased to us already.
+        // A claim asks for no more than is free, and adopted units are few: what exceeds the room
+        // is taken all the same, since it is leased to us already.
         let room: Option<OwnedSemaphorePermit> = self.room.clone().try_acquire_owned().ok();
         self.take_in(unit, Box::new(room))
     }

@@ -1,6 +1,6 @@
-//! Where units come from when they don't come over the hand-off: claims of what is ready, adoption of what was leased to
-//! us and never arrived, expiry of what waits for a destination that is down. A poll with jitter is the truth; hints only
-//! make it sooner.
+//! Where units come from when they don't come over the hand-off: claims of what is ready, adoption
+//! of what was leased to us and never arrived, expiry of what waits for a destination that is down.
+//! A poll with jitter is the truth; hints only make it sooner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

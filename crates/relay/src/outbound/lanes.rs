@@ -1,8 +1,9 @@
-//! Who waits for which next hop, and how many workers serve it. Only bookkeeping: nothing here waits or sends.
+//! Who waits for which next hop, and how many workers serve it. Only bookkeeping: nothing here
+//! waits or sends.
 //!
-//! A lane is what is queued in memory for one next hop, with the workers that serve it, each over a connection of its
-//! own. The limit of workers adapts: a host that turns a further connection away while others work has said how many
-//! it takes.
+//! A lane is what is queued in memory for one next hop, with the workers that serve it, each over a
+//! connection of its own. The limit of workers adapts: a host that turns a further connection away
+//! while others work has said how many it takes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -149,9 +150,10 @@ impl Lanes {
         }
     }
 
-    /// A worker got no session. While others serve the lane, the host may only take no more sessions: the lane narrows to
-    /// those, the group waits for them, this worker ends, and the answer is `None`. The last one that is turned away
-    /// finds that the next hop is down: all that waits for it comes back, the group first.
+    /// A worker got no session. While others serve the lane, the host may only take no more
+    /// sessions: the lane narrows to those, the group waits for them, this worker ends, and the
+    /// answer is `None`. The last one that is turned away finds that the next hop is down: all that
+    /// waits for it comes back, the group first.
     pub(crate) fn turned_away(
         &mut self,
         next_hop: &NextHop,

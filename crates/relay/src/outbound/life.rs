@@ -1,6 +1,6 @@
-//! The life of the outbound side: one incarnation after the other. Normally there is one; an incarnation that was
-//! pronounced dead (the process stood still, or the database was out of its reach for too long) drops everything and
-//! the next begins.
+//! The life of the outbound side: one incarnation after the other. Normally there is one; an
+//! incarnation that was pronounced dead (the process stood still, or the database was out of its
+//! reach for too long) drops everything and the next begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,8 @@ use super::worker::WorkerContext;
 const REGISTER_RETRY: Duration = Duration::from_secs(1);
 /// Middle of the time between rounds of upkeep.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
-/// No final dot and no `Deliver` begins within so much of the end of a lease: clocks of two hosts tick alike, but a
-/// write may take its time.
+/// No final dot and no `Deliver` begins within so much of the end of a lease: clocks of two hosts
+/// tick alike, but a write may take its time.
 const HEART_MARGIN: Duration = Duration::from_secs(2);
 
 /// What every incarnation is made of.
@@ -169,8 +169,8 @@ impl Outbound {
         ended
     }
 
-    /// Ends an incarnation: what waits goes back untried, what is under way may finish. A fenced one owns nothing that it
-    /// could give back.
+    /// Ends an incarnation: what waits goes back untried, what is under way may finish. A fenced
+    /// one owns nothing that it could give back.
     async fn finish(
         &self,
         incarnation: IncarnationId,

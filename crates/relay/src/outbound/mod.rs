@@ -1,8 +1,8 @@
 //! Outbound: what is leased to this relay is attempted, and how it ended is recorded.
 //!
-//! `intake` and the hand-off bring units, `scheduler` and `lanes` give them to a `worker` of their next hop, which sends
-//! (`deliver_local`, `deliver_remote`); `failure` decides what a refusal means, `conclude` what is recorded, `settle`
-//! records it.
+//! `intake` and the hand-off bring units, `scheduler` and `lanes` give them to a `worker` of their
+//! next hop, which sends (`deliver_local`, `deliver_remote`); `failure` decides what a refusal
+//! means, `conclude` what is recorded, `settle` records it.
 
 pub(crate) mod attempt;
 pub(crate) mod conclude;

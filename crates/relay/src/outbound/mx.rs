@@ -1,4 +1,5 @@
-//! From a next hop to the hosts that may take the mail, in the order in which to try them (RFC 5321 §5.1).
+//! From a next hop to the hosts that may take the mail, in the order in which to try them (RFC 5321
+//! §5.1).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -65,7 +66,8 @@ impl MxResolver {
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
         let mut builder = builder;
-        // A name from a mail address is a full one: neither a search list nor a hosts file has a say.
+        // A name from a mail address is a full one: neither a search list nor a hosts file has a
+        // say.
         builder.options_mut().ndots = 0;
         Ok(Self {
             resolver: builder.build()?,
@@ -73,8 +75,8 @@ impl MxResolver {
         })
     }
 
-    /// The hosts that the DNS names for a mail domain, in the order in which to try them: by preference, and at random
-    /// among equals.
+    /// The hosts that the DNS names for a mail domain, in the order in which to try them: by
+    /// preference, and at random among equals.
     ///
     /// # Errors
     /// A [`Failure`]: no such domain, null MX, a loop, or the DNS gave no answer.
@@ -172,8 +174,8 @@ impl MxResolver {
         }
     }
 
-    /// Sorts, and cuts at this relay's own name: hosts that are no better than ourselves would send the mail back
-    /// (RFC 5321 §5.1).
+    /// Sorts, and cuts at this relay's own name: hosts that are no better than ourselves would send
+    /// the mail back (RFC 5321 §5.1).
     fn order(&self, domain: &str, mut hosts: Vec<MxHost>) -> Result<Vec<MxHost>, Failure> {
         let own = hosts
             .iter()
@@ -235,7 +237,8 @@ fn name_servers(addresses: &[SocketAddr]) -> Vec<NameServerConfig> {
         .collect()
 }
 
-/// The response code of an answer that says that there is no such record; `None` when there was no such answer.
+/// The response code of an answer that says that there is no such record; `None` when there was no
+/// such answer.
 fn negative(error: &NetError) -> Option<ResponseCode> {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. }))

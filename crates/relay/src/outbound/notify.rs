@@ -30,8 +30,9 @@ pub(crate) struct GivenUp {
 }
 
 impl Notifier {
-    /// The notification on `given_up`, to be queued in the transaction that records the failure. None when nobody is to
-    /// be told: a null reverse-path never yields a DSN (RFC 5321 §4.5.5), nor does a message without failures.
+    /// The notification on `given_up`, to be queued in the transaction that records the failure.
+    /// None when nobody is to be told: a null reverse-path never yields a DSN (RFC 5321 §4.5.5),
+    /// nor does a message without failures.
     pub(crate) fn notification(
         &self,
         unit: &LeasedUnit,

@@ -14,8 +14,9 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The delay after `failures` failures in a row (1 for the first), doubling each time, then spread by up to ±20 %
-    /// so that what failed together doesn't come back together. `spread` is a random number in 0..1.
+    /// The delay after `failures` failures in a row (1 for the first), doubling each time, then
+    /// spread by up to ±20 % so that what failed together doesn't come back together. `spread` is a
+    /// random number in 0..1.
     pub(crate) fn delay(&self, failures: u32, spread: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let delay = self.first.saturating_mul(1 << doublings).min(self.longest);
@@ -23,8 +24,8 @@ impl Backoff {
     }
 }
 
-/// When a unit's next attempt is due: after `delay`, but no later than its expiry while that lies ahead, so that the
-/// last attempt falls about when the message expires.
+/// When a unit's next attempt is due: after `delay`, but no later than its expiry while that lies
+/// ahead, so that the last attempt falls about when the message expires.
 pub(crate) fn due_at(
     now: OffsetDateTime,
     delay: Duration,

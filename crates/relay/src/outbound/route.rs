@@ -1,5 +1,5 @@
-//! Where mail for a routing domain goes. Looked up at each attempt and never stored, so that a changed route holds
-//! for everything that is queued.
+//! Where mail for a routing domain goes. Looked up at each attempt and never stored, so that a
+//! changed route holds for everything that is queued.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -85,8 +85,8 @@ impl RouteTable {
         }
     }
 
-    /// The next hop for a routing domain. A route that names the domain wins, then that the domain is ours, then `*`,
-    /// then its MX records.
+    /// The next hop for a routing domain. A route that names the domain wins, then that the domain
+    /// is ours, then `*`, then its MX records.
     pub(crate) fn next_hop(&self, domain: &str, is_local: bool) -> NextHop {
         if let Some(next_hop) = self.by_domain.get(domain) {
             return next_hop.clone();

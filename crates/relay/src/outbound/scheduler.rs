@@ -1,5 +1,5 @@
-//! From a held unit to a worker that attempts it: the next hop is looked up, the unit waits in that hop's lane, and
-//! workers come and go with the work.
+//! From a held unit to a worker that attempts it: the next hop is looked up, the unit waits in that
+//! hop's lane, and workers come and go with the work.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +32,8 @@ struct Shared {
 }
 
 impl Scheduler {
-    /// Starts with nothing. When `stop` is cancelled, workers end after the attempt that they are at.
+    /// Starts with nothing. When `stop` is cancelled, workers end after the attempt that they are
+    /// at.
     pub(crate) fn new(
         limits: LaneLimits,
         routes: Routes,
@@ -53,8 +54,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes in units; those of one message that go to one next hop go there together. Returns at once: a directory that
-    /// must be asked first is asked on the side.
+    /// Takes in units; those of one message that go to one next hop go there together. Returns at
+    /// once: a directory that must be asked first is asked on the side.
     pub(crate) fn submit(&self, units: impl IntoIterator<Item = HeldUnit>) {
         let mut units = units.into_iter().peekable();
         while let Some(first) = units.next() {

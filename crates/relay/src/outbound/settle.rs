@@ -1,5 +1,6 @@
-//! Recording how attempts ended. Completions are gathered into shared commits by the queue, so nobody waits here for one
-//! but a task of its own, which keeps the unit known until the answer is there.
+//! Recording how attempts ended. Completions are gathered into shared commits by the queue, so
+//! nobody waits here for one but a task of its own, which keeps the unit known until the answer is
+//! there.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,8 @@ use super::held::Place;
 use super::retry::Backoff;
 use rpc::hand_off::RelayHandOff;
 
-/// Completions that may be under way. Workers beyond them wait, so that a database that is away stops the sending too.
+/// Completions that may be under way. Workers beyond them wait, so that a database that is away
+/// stops the sending too.
 const UNDER_WAY: usize = 4096;
 
 /// Records conclusions.
@@ -52,7 +54,8 @@ pub(crate) struct Ending {
 }
 
 impl Settler {
-    /// Records with `completer`; destinations rest as `backoff` says; `work` is woken when a notification was queued.
+    /// Records with `completer`; destinations rest as `backoff` says; `work` is woken when a
+    /// notification was queued.
     pub(crate) fn new(
         queue: Queue,
         completer: Completer,

@@ -1,5 +1,5 @@
-//! A worker serves one next hop: it takes what waits there, attempts it, hands the result on, and keeps its connection
-//! for what comes next.
+//! A worker serves one next hop: it takes what waits there, attempts it, hands the result on, and
+//! keeps its connection for what comes next.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -173,7 +173,8 @@ impl Round<'_> {
             .send(line, self.next_hop, &shipment, &fence)
             .await;
         if shipped.fenced {
-            // Nothing was concluded: the group waits until leases are certain, or is fenced for good.
+            // Nothing was concluded: the group waits until leases are certain, or is fenced for
+            // good.
             self.put_back(group);
             return Next::GoOn;
         }
@@ -202,8 +203,8 @@ impl Round<'_> {
         }
     }
 
-    /// No host gave us a session. Either they only take no more of them, or the destination is down: then everything that
-    /// waits for it goes back, and what wasn't tried isn't charged.
+    /// No host gave us a session. Either they only take no more of them, or the destination is
+    /// down: then everything that waits for it goes back, and what wasn't tried isn't charged.
     async fn turned_away(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) -> Next {
         let tried = group.len();
         let Some(mut all) = self.scheduler.lanes().turned_away(self.next_hop, group) else {
