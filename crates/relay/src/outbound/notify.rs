@@ -1,8 +1,10 @@
 //! The DSN that tells a sender what the queue gave up on (RFC 3464, RFC 5321 §6.1).
 
+use std::net::IpAddr;
+
 use message::dsn::{Action, Dsn, FailedRecipient, Original};
 use queue::{Content, LeasedUnit, NewMessage, Origin, QueueId, Service};
-use smtp::{Body, Mailbox, Report, ReversePath};
+use smtp::{Body, MailDomain, Mailbox, Report, ReversePath};
 use time::OffsetDateTime;
 
 use super::attempt::FarEnd;
@@ -92,7 +94,8 @@ impl Notifier {
             .report
             .reply
             .as_ref()
-            .and_then(|_| far_end.host.clone());
+            .and_then(|_| far_end.host.as_deref())
+            .map(mta_name);
         Some(FailedRecipient {
             recipient: recipient.mailbox.clone(),
             action: given_up.action,
@@ -102,5 +105,29 @@ impl Notifier {
             last_attempt: Some(now),
             detail: given_up.report.detail,
         })
+    }
+}
+
+/// A host as a DSN names it: an address stands in brackets (RFC 3464 §2.3.5, RFC 5321 §4.1.3).
+fn mta_name(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) => MailDomain::Literal(address).to_string(),
+        Err(_) => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_stands_in_brackets() {
+        for (host, name) in [
+            ("mx.example.org", "mx.example.org"),
+            ("192.0.2.1", "[192.0.2.1]"),
+            ("2001:db8::1", "[IPv6:2001:db8::1]"),
+        ] {
+            assert_eq!(mta_name(host), name);
+        }
     }
 }
