@@ -14,7 +14,8 @@ use crate::path::ReversePath;
 /// looked at before. A reply with code 421 to any of them ends the session.
 #[derive(Debug)]
 pub enum Event {
-    /// Question: a client has connected. Answer 220; anything else is sent and closes.
+    /// Question: a client has connected. Answer 220; 421 closes; after any other refusal the client
+    /// can only QUIT (RFC 5321 §3.1).
     Greet,
     /// Question: the client named itself. After a positive answer to EHLO or LHLO the session
     /// appends the list of extensions itself; the reply's text becomes the first line.

@@ -125,6 +125,15 @@ pub(super) fn auth_cancelled() -> Reply {
     )
 }
 
+/// RFC 4954 §6: the line of an exchange is longer than any that the mechanism needs.
+pub(super) fn auth_line_too_long() -> Reply {
+    Reply::new(
+        ReplyCode::SYNTAX_ERROR,
+        EnhancedStatus::new(5, 5, 6),
+        "Authentication exchange line is too long",
+    )
+}
+
 /// RFC 4954 §4: what the client sent is not what the mechanism asks for.
 pub(super) fn bad_auth_response(text: &str) -> Reply {
     Reply::new(ReplyCode::ARGUMENT_ERROR, SYNTAX, text)

@@ -45,6 +45,8 @@ pub struct Session {
     transaction: Transaction,
     errors: usize,
     auth_failures: usize,
+    /// The greeting was a refusal: only QUIT is in order.
+    refused: bool,
     draining: bool,
 }
 
@@ -109,6 +111,7 @@ impl Session {
             transaction: Transaction::None,
             errors: 0,
             auth_failures: 0,
+            refused: false,
             draining: false,
         }
     }

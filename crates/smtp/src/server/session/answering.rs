@@ -83,19 +83,23 @@ impl Session {
         }
     }
 
+    /// RFC 5321 §3.1: whoever is refused is waited for until QUIT. Only a 421 closes (§3.8).
     fn answer_greet(&mut self, reply: Reply) {
         if reply.code == ReplyCode::READY {
             let greeting = self.named(reply);
             self.say(&greeting);
         } else {
-            self.close_with(&reply);
+            self.refused = true;
+            self.give(&reply);
         }
     }
 
+    /// An accepted EHLO also resets; after a refused one all is as it was (RFC 5321 §4.1.4).
     fn answer_hello(&mut self, hello: Hello, reply: Reply) {
         if !reply.code.is_positive_completion() {
             return self.give(&reply);
         }
+        self.reset();
         let mut reply = self.named(reply);
         if hello.verb != HelloVerb::Helo {
             let extensions = self.extensions();

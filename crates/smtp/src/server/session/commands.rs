@@ -9,6 +9,7 @@ use crate::extension::Mechanism;
 use crate::reply::Reply;
 use crate::server::auth::{Exchange, Step};
 use crate::server::command::Command;
+use crate::server::line::LineError;
 use crate::server::{AuthOffer, Dialect, Event, Hello, HelloVerb, Mail, replies};
 
 /// Whether a line is an AUTH command, which has its own length limit and may bear a password.
@@ -25,8 +26,11 @@ impl Session {
             None => return false,
             Some(Err(error)) => {
                 // A line that cannot be read also ends an AUTH exchange.
-                self.phase = Phase::Command;
-                self.refuse(&error.reply());
+                let phase = std::mem::replace(&mut self.phase, Phase::Command);
+                self.refuse(&match (phase, error) {
+                    (Phase::Auth(_), LineError::TooLong) => replies::auth_line_too_long(),
+                    _ => error.reply(),
+                });
             }
             Some(Ok(line)) => self.take_line(line),
         }
@@ -56,8 +60,13 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command) {
+        if self.refused && command != Command::Quit {
+            return self.refuse(&Reply::bad_sequence("No service here, only QUIT"));
+        }
         match command {
-            Command::Hello(hello) => self.take_hello(hello),
+            Command::Hello(hello) => {
+                self.ask(Question::Hello(hello.clone()), Event::Hello(hello));
+            }
             Command::StartTls => self.take_start_tls(),
             Command::Auth { mechanism, initial } => self.take_auth(&mechanism, initial),
             Command::Mail(mail) => self.take_mail(mail),
@@ -72,12 +81,6 @@ impl Session {
             Command::Help => self.say(&replies::help()),
             Command::Quit => self.close_with(&replies::closing(&self.config.host_name)),
         }
-    }
-
-    /// RFC 5321 §4.1.4: EHLO also resets.
-    fn take_hello(&mut self, hello: Hello) {
-        self.reset();
-        self.ask(Question::Hello(hello.clone()), Event::Hello(hello));
     }
 
     /// RFC 3207 §4. What the client sent behind the command is never read.
