@@ -32,8 +32,8 @@ pub struct SessionInfo {
 ///
 /// A reply with code 421 ends the session.
 pub trait Handler: Send + 'static {
-    /// A client has connected: 220 welcomes it; anything else is said and closes. Our host name is
-    /// put in front.
+    /// A client has connected: 220 welcomes it, and our host name is put in front; 421 closes; after
+    /// any other refusal it can only QUIT (RFC 5321 §3.1).
     fn greet(&mut self, session: &SessionInfo) -> impl Future<Output = Reply> + Send;
 
     /// EHLO, HELO or LHLO. After a 250 the list of extensions is added.
@@ -80,7 +80,7 @@ pub trait Handler: Send + 'static {
         let _ = (argument, session);
         ready(Reply::new(
             ReplyCode::CANNOT_VERIFY,
-            EnhancedStatus::new(2, 5, 2),
+            EnhancedStatus::new(2, 5, 0),
             "Cannot VRFY user, but will accept message and attempt delivery",
         ))
     }
