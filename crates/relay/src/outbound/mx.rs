@@ -66,8 +66,7 @@ impl MxResolver {
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
         let mut builder = builder;
-        // A name from a mail address is a full one: neither a search list nor a hosts file has a
-        // say.
+        // A name from a mail address is a full one: no search list has a say.
         builder.options_mut().ndots = 0;
         Ok(Self {
             resolver: builder.build()?,
@@ -106,7 +105,7 @@ impl MxResolver {
         };
         if hosts.is_empty() {
             // RFC 5321 §5.1: without MX records the domain itself is the host ("implicit MX").
-            return Ok(vec![self.host(domain.to_owned(), 0)]);
+            return self.order(domain, vec![self.host(domain.to_owned(), 0)]);
         }
         if hosts.iter().any(|host| host.name.is_empty()) {
             return if hosts.len() == 1 {
@@ -142,12 +141,12 @@ impl MxResolver {
     pub(crate) async fn addresses(&self, host: &MxHost) -> Result<Vec<SocketAddr>, Failure> {
         let found = match host.name.parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_) => self.look_up_addresses(&host.name).await?,
+            Err(_) => self.look_up_addresses(host).await?,
         };
-        let mut allowed: Vec<SocketAddr> = found
+        let allowed: Vec<IpAddr> = found
             .iter()
-            .filter(|address| host.trusted || !self.is_refused(**address))
-            .map(|address| SocketAddr::new(*address, host.port))
+            .copied()
+            .filter(|address| host.trusted || !self.is_refused(*address))
             .collect();
         if allowed.is_empty() {
             return Err(Failure::no_such_domain(format!(
@@ -160,16 +159,24 @@ impl MxResolver {
                     .join(", "),
             )));
         }
-        allowed.truncate(MAX_ADDRESSES);
-        Ok(allowed)
+        let addresses = both_families_in_turn(&allowed).into_iter();
+        let sockets = addresses.map(|address| SocketAddr::new(address, host.port));
+        Ok(sockets.take(MAX_ADDRESSES).collect())
     }
 
-    async fn look_up_addresses(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
+    async fn look_up_addresses(&self, host: &MxHost) -> Result<Vec<IpAddr>, Failure> {
+        let name = &host.name;
         match self.resolver.lookup_ip(absolute(name)?).await {
             Ok(lookup) => Ok(lookup.iter().collect()),
-            Err(error) if negative(&error).is_some() => Err(Failure::no_such_domain(format!(
-                "the mail host {name} has no address"
-            ))),
+            Err(error) if negative(&error).is_some() => {
+                let detail = format!("the mail host {name} has no address");
+                // The operator's mistake, or the DNS's: no reason to bounce what others sent.
+                Err(if host.trusted {
+                    Failure::unreachable(detail)
+                } else {
+                    Failure::no_such_domain(detail)
+                })
+            }
             Err(error) => Err(Failure::dns(format!("address look-up of {name}: {error}"))),
         }
     }
@@ -222,6 +229,18 @@ impl MxResolver {
     }
 }
 
+/// IPv6 and IPv4 by turns: where there is no way to one of them, some of the few tries are the
+/// other's (RFC 5321 §5.2).
+fn both_families_in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|address| address.is_ipv6());
+    (0..addresses.len())
+        .flat_map(|turn| [v6.get(turn), v4.get(turn)])
+        .flatten()
+        .copied()
+        .collect()
+}
+
 fn name_servers(addresses: &[SocketAddr]) -> Vec<NameServerConfig> {
     let on_port = |mut connection: ConnectionConfig, port| {
         connection.port = port;
@@ -268,5 +287,69 @@ fn address_literal(domain: &str) -> Option<IpAddr> {
     match smtp::MailDomain::parse(domain) {
         Ok(smtp::MailDomain::Literal(address)) => Some(address),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use smtp::EnhancedStatus;
+    use testkit::{DnsServer, Zone};
+
+    use super::super::failure::Class;
+    use super::*;
+
+    fn resolver(dns: &DnsServer) -> MxResolver {
+        let settings = MxSettings {
+            nameservers: vec![dns.address()],
+            own_names: vec!["mx1.ours.test".to_owned()],
+            port: 25,
+            refused_networks: vec![],
+        };
+        MxResolver::new(settings).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_domain_that_is_this_very_host_is_a_loop_without_any_mx_too() {
+        let zone = Zone::new().host("mx1.ours.test", [192, 0, 2, 1]);
+        let dns = zone.host("mx2.ours.test", [192, 0, 2, 2]).serve().await;
+        let resolver = resolver(&dns);
+        let failure = resolver.mx_hosts("mx1.ours.test").await.unwrap_err();
+        assert_eq!(failure.status, EnhancedStatus::new(5, 4, 6));
+        let hosts = resolver.mx_hosts("mx2.ours.test").await.unwrap();
+        assert_eq!(hosts[0].name, "mx2.ours.test");
+    }
+
+    #[tokio::test]
+    async fn a_host_with_many_addresses_is_tried_over_both_families() {
+        let mut zone = Zone::new().host("mx.far.test", [192, 0, 2, 1]);
+        for last in 1..=5 {
+            let address = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+            zone = zone.host("mx.far.test", address);
+        }
+        let dns = zone.serve().await;
+        let resolver = resolver(&dns);
+        let host = resolver.host("mx.far.test".to_owned(), 0);
+        let addresses = resolver.addresses(&host).await.unwrap();
+        assert_eq!(addresses.len(), MAX_ADDRESSES);
+        let v4 = addresses.iter().filter(|address| address.is_ipv4());
+        assert_eq!(v4.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_smart_host_without_an_address_keeps_mail_waiting_and_an_exchanger_does_not() {
+        let dns = Zone::new().serve().await;
+        let resolver = resolver(&dns);
+        let smart_host = SmartHost {
+            host: "smart.ours.test".to_owned(),
+            port: 25,
+        };
+        let [smart_host] = resolver.smart_host(&smart_host).try_into().unwrap();
+        let failure = resolver.addresses(&smart_host).await.unwrap_err();
+        assert_eq!(failure.class, Class::Transient);
+        let exchanger = resolver.host("mx.far.test".to_owned(), 10);
+        let failure = resolver.addresses(&exchanger).await.unwrap_err();
+        assert_eq!(failure.class, Class::Permanent);
     }
 }

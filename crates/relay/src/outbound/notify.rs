@@ -94,7 +94,7 @@ impl Notifier {
             .report
             .reply
             .as_ref()
-            .and_then(|_| far_end.host.as_deref())
+            .and(far_end.host.as_deref())
             .map(mta_name);
         Some(FailedRecipient {
             recipient: recipient.mailbox.clone(),
