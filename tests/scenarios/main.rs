@@ -9,5 +9,9 @@
 
 mod fleet;
 
+mod outbound;
+mod processes;
+
+mod peers;
 mod submitted_to_mailbox;
 mod walls;

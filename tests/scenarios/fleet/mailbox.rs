@@ -62,7 +62,13 @@ impl Fleet {
 
     /// What a mailbox has at this moment, oldest first.
     pub(crate) fn mail_now(&self, name: &str) -> Vec<Mail> {
-        let Ok(entries) = std::fs::read_dir(self.maildir(name).join("new")) else {
+        self.mail_at(DOMAIN, name)
+    }
+
+    /// What a mailbox at a domain has at this moment, oldest first.
+    pub(crate) fn mail_at(&self, domain: &str, name: &str) -> Vec<Mail> {
+        let folder = self.folder.path().join("mail").join(domain).join(name);
+        let Ok(entries) = std::fs::read_dir(folder.join("new")) else {
             return Vec::new();
         };
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -71,9 +77,5 @@ impl Fleet {
             bytes: std::fs::read(file).unwrap(),
         };
         files.iter().map(mail).collect()
-    }
-
-    fn maildir(&self, name: &str) -> PathBuf {
-        self.folder.path().join("mail").join(DOMAIN).join(name)
     }
 }

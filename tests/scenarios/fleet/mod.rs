@@ -10,7 +10,7 @@ mod sending;
 mod settings;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use directory::{DatabaseConfig, Directory};
 use service::config::ListenTls;
@@ -19,9 +19,12 @@ use tempfile::TempDir;
 use testkit::{DnsServer, TestCertificate, TestDatabase};
 
 pub(crate) use builder::Builder;
+pub(crate) use mailbox::Mail;
+pub(crate) use sending::{letter, submit_over};
 
 use part::{Host, Part};
-use settings::{Settings, quoted};
+pub(crate) use queue::number;
+pub(crate) use settings::{Settings, quoted};
 
 /// The local domain.
 pub(crate) const DOMAIN: &str = "example.test";
@@ -55,6 +58,7 @@ struct Plan {
 struct Delivery {
     part: Part,
     grpc: SocketAddr,
+    lmtp: SocketAddr,
 }
 
 struct Relay {
@@ -67,6 +71,7 @@ struct Relay {
 struct Submission {
     part: Part,
     starttls: SocketAddr,
+    implicit_tls: SocketAddr,
     hand_off: rpc::hand_off::HandOff,
 }
 
@@ -130,6 +135,21 @@ impl Fleet {
     /// Where mail clients connect.
     pub(crate) fn submission_address(&self) -> SocketAddr {
         self.submission.starttls
+    }
+
+    /// Where mail clients connect that speak TLS from the first byte.
+    pub(crate) fn submission_tls_address(&self) -> SocketAddr {
+        self.submission.implicit_tls
+    }
+
+    /// Where applications connect that deliver by LMTP.
+    pub(crate) fn lmtp_address(&self) -> SocketAddr {
+        self.deliveries[0].lmtp
+    }
+
+    /// The certificate, for `localhost`, that all services show.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("smtp.pem")
     }
 
     /// Ends a delivery service in good order; [`Fleet::restart_delivery`] brings it back.
@@ -218,10 +238,10 @@ impl Site<'_> {
     fn smtp_settings(&self, host_name: &str) -> Settings {
         let mut settings = self.settings(host_name);
         settings.set(&format!(
-            "listen = [{{ address = \"{}\", drain_deadline = \"2s\" }}]
+            "listen = [{}]
              tls.certificate = {}
              tls.key = {}",
-            any_port(),
+            listen("starttls"),
             quoted(self.folder.join("smtp.pem")),
             quoted(self.folder.join("smtp.key")),
         ));
@@ -231,13 +251,19 @@ impl Site<'_> {
     async fn start_delivery(&self, grpc: SocketAddr) -> Delivery {
         let mut settings = self.settings("delivery.fleet.test");
         let root = quoted(self.folder.join("mail"));
-        settings.set(&format!("maildir.root = {root}\ngrpc.bind = \"{grpc}\""));
+        settings.set(&format!(
+            "maildir.root = {root}
+             grpc.bind = \"{grpc}\"
+             listen = [{}]",
+            listen("none"),
+        ));
         let file = self.folder.join("delivery.toml");
         let config: delivery::Config = settings.load(&file, delivery::ENVIRONMENT_PREFIX);
         let host = Host::new();
         let running = host.start(|stop| delivery::run(config, stop)).await;
         Delivery {
             grpc: running.grpc_address(),
+            lmtp: running.lmtp_addresses()[0],
             part: host.keep(running.wait()),
         }
     }
@@ -275,7 +301,11 @@ impl Site<'_> {
     ) -> Submission {
         let mut settings = self.smtp_settings("mail.fleet.test");
         settings.set(&format!(
-            "directory.targets = {deliveries}\nrelay.targets = {relays}"
+            "listen = [{}, {}]
+             directory.targets = {deliveries}
+             relay.targets = {relays}",
+            listen("starttls"),
+            listen("implicit"),
         ));
         settings.merge(given);
         let file = self.folder.join("submission.toml");
@@ -284,10 +314,17 @@ impl Site<'_> {
         let running = host.start(|stop| submission::run(config, stop)).await;
         Submission {
             starttls: running.address(ListenTls::StartTls).unwrap(),
+            implicit_tls: running.address(ListenTls::Implicit).unwrap(),
             hand_off: running.hand_off().clone(),
             part: host.keep(running.wait()),
         }
     }
+}
+
+/// A socket, by when TLS is spoken.
+fn listen(tls: &str) -> String {
+    let address = any_port();
+    format!("{{ address = \"{address}\", tls = \"{tls}\", drain_deadline = \"2s\" }}")
 }
 
 fn any_port() -> SocketAddr {

@@ -71,8 +71,11 @@ impl Host {
 }
 
 impl Part {
-    /// Ends the service as SIGTERM does.
+    /// Ends the service as SIGTERM does, if it has not ended before.
     pub(crate) async fn stop(&mut self) {
+        if self.runtime.is_none() {
+            return;
+        }
         self.stop.cancel();
         let ended = timeout(END, &mut self.ended).await;
         ended.expect("the service did not end").unwrap();

@@ -70,7 +70,8 @@ impl Fleet {
     }
 }
 
-async fn number(connection: &mut PgConnection, query: &str) -> i64 {
+/// One number out of a database.
+pub(crate) async fn number(connection: &mut PgConnection, query: &str) -> i64 {
     let row = sqlx::query(AssertSqlSafe(query.to_owned()))
         .fetch_one(connection)
         .await

@@ -78,7 +78,12 @@ impl Fleet {
 }
 
 /// Submits a message over a connection; all recipients must be taken.
-pub(crate) async fn submit_over(client: &mut ClientConnection, to: &[&str], content: &[u8]) {
+pub(crate) async fn submit_over(
+    client: &mut ClientConnection,
+    to: &[&str],
+    content: impl AsRef<[u8]>,
+) {
+    let content = content.as_ref();
     let recipients: Vec<Mailbox> = to.iter().map(|name| address_of(name)).collect();
     let transaction = OutboundTransaction {
         reverse_path: &ReversePath::Mailbox(address_of("alice")),

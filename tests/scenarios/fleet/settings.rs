@@ -27,12 +27,17 @@ impl Settings {
             .extend(others.map(|(key, value)| (key.clone(), value.clone())));
     }
 
+    /// The text of the file.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.0.iter();
+        lines
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect()
+    }
+
     /// Writes the file and reads it as the service does.
     pub(crate) fn load<T: DeserializeOwned + Validate>(&self, file: &Path, prefix: &str) -> T {
-        let lines = self.0.iter();
-        let text: String = lines
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
+        let text = self.text();
         std::fs::write(file, &text).unwrap();
         load_with(Some(file), prefix, []).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }

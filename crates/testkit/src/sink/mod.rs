@@ -50,7 +50,7 @@ impl Received {
 pub struct Sink {
     address: SocketAddr,
     state: Arc<State>,
-    _accepting: JoinSet<()>,
+    accepting: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Sink {
         Self {
             address,
             state,
-            _accepting: accepting,
+            accepting,
         }
     }
 
@@ -101,6 +101,11 @@ impl Sink {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends it, with all of its connections; when this returns, its address is free for another.
+    pub async fn stop(mut self) {
+        self.accepting.shutdown().await;
     }
 
     /// Behaves otherwise from now on.
