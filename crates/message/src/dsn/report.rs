@@ -7,7 +7,8 @@ use crate::date::date_time;
 use crate::text::{printable, word, wrap_into};
 
 const WIDTH: usize = 70;
-const FOLD: &str = "\r\n\t";
+/// RFC 5322 §2.2.3: unfolding takes out the CRLF alone, so what follows it must be the space that stood there.
+const FOLD: &str = "\r\n ";
 
 /// The part with its own header, without the boundary.
 pub(super) fn part(dsn: &Dsn<'_>) -> String {

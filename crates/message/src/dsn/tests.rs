@@ -171,6 +171,23 @@ fn without_a_reply_the_diagnostic_is_ours() {
 }
 
 #[test]
+fn a_long_reply_unfolds_to_what_the_far_end_said() {
+    let said = "no such user here, ".repeat(9) + "as I said";
+    let reply = Reply::new(550, EnhancedStatus::new(5, 1, 1), &said);
+    let refused = FailedRecipient {
+        diagnostic: Some(reply),
+        ..recipient(Action::Failed)
+    };
+    let report = &parts(&build(&[refused], Original::Headers(ORIGINAL)))[1].1;
+    let unfolded = report.replace("\r\n ", " ");
+    assert!(report.lines().all(|line| line.len() <= 78), "{report}");
+    assert!(
+        unfolded.contains(&format!("Diagnostic-Code: smtp; 550 5.1.1 {said}\r\n")),
+        "{report}"
+    );
+}
+
+#[test]
 fn the_original_can_go_back_whole() {
     let message = build(&[recipient(Action::Failed)], Original::Full(ORIGINAL));
     let (name, text) = &parts(&message)[2];
