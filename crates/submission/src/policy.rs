@@ -140,6 +140,17 @@ impl Policy {
         Decision::Continue(())
     }
 
+    /// Whether mail can be submitted for a recipient: its domain must be a full one
+    /// (RFC 6409 §4.2). Whether it exists is for delivery to find out.
+    pub(crate) fn check_recipient(&self, recipient: &Mailbox) -> Decision {
+        match recipient.domain().name() {
+            Some(domain) if !domain.as_str().contains('.') => {
+                Decision::Break(refusal::not_fully_qualified(recipient))
+            }
+            _ => Decision::Continue(()),
+        }
+    }
+
     /// Whom `<Postmaster>` without a domain means (RFC 5321 §4.5.1).
     pub(crate) async fn postmaster(&self) -> Decision<Mailbox> {
         match answered(self.directory.postmaster().await)? {

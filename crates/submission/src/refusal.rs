@@ -56,10 +56,19 @@ pub(crate) fn too_many_failures() -> Reply {
     )
 }
 
-/// An address of somebody else in MAIL.
+/// RFC 6409 §4.2, 554: a recipient's domain that means something to one network only.
+pub(crate) fn not_fully_qualified(recipient: &Mailbox) -> Reply {
+    Reply::new(
+        ReplyCode::TRANSACTION_FAILED,
+        EnhancedStatus::new(5, 1, 2),
+        format!("<{recipient}> has no full domain, such as example.org, behind the @"),
+    )
+}
+
+/// RFC 6409 §6.1, 550: an address of somebody else in MAIL.
 pub(crate) fn not_your_address(account: &Mailbox, address: &Mailbox) -> Reply {
     Reply::new(
-        ReplyCode::BAD_MAILBOX_NAME,
+        ReplyCode::MAILBOX_UNAVAILABLE,
         EnhancedStatus::new(5, 7, 1),
         format!("{account} may not send as <{address}>"),
     )

@@ -53,8 +53,10 @@ impl Session {
     }
 
     async fn check_rcpt(&mut self, recipient: &Recipient) -> Decision {
-        if matches!(recipient.path, ForwardPath::Postmaster) {
-            self.postmaster = Some(self.shared.policy.postmaster().await?);
+        let policy = &self.shared.policy;
+        match &recipient.path {
+            ForwardPath::Mailbox(mailbox) => policy.check_recipient(mailbox)?,
+            ForwardPath::Postmaster => self.postmaster = Some(policy.postmaster().await?),
         }
         Decision::Continue(())
     }

@@ -124,6 +124,15 @@ async fn recipients_are_split_by_domain_and_each_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_needs_a_full_domain() {
+    let fleet = Fleet::start().await;
+    let mut client = fleet.logged_in();
+    client.ask("MAIL FROM:<alice@example.org>", "250");
+    client.ask("RCPT TO:<jo@intranet>", "554 5.1.2 <jo@intranet> ");
+    client.ask("RCPT TO:<jo@[192.0.2.1]>", "250");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pipelined_client_gets_its_replies_in_order() {
     let mut fleet = Fleet::start().await;
     let mut client = fleet.logged_in();
@@ -137,7 +146,7 @@ async fn a_pipelined_client_gets_its_replies_in_order() {
         "250 2.1.5",
         "354",
         "250 2.0.0 queued",
-        "553-5.7.1",
+        "550-5.7.1",
         "221",
     ] {
         client.expect(start);

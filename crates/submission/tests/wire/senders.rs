@@ -24,7 +24,7 @@ async fn an_account_sends_as_its_own_addresses_only() {
         "alice@elsewhere.example",
         "nobody@example.org",
     ] {
-        let refusal = client.ask(&format!("MAIL FROM:<{foreign}>"), "553-5.7.1");
+        let refusal = client.ask(&format!("MAIL FROM:<{foreign}>"), "550-5.7.1");
         assert!(
             refusal.contains(&format!("alice@example.org may not send as <{foreign}>")),
             "{refusal}"
