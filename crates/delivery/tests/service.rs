@@ -422,6 +422,8 @@ async fn lmtp_is_for_trusted_networks_only() {
     let strict = run(config, fixture.shutdown.clone()).await.unwrap();
     let mut client = Client::connect(strict.lmtp_addresses()[0]).await;
     client.expect("554 ").await;
+    client.ask("LHLO client.example.net", "503 ").await;
+    client.ask("QUIT", "221 ").await;
     assert_eq!(client.line().await, "");
 }
 
