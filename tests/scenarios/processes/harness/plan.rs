@@ -1,0 +1,241 @@
+//! What a fleet is made of, and how it starts: all processes at once, on a database that is still empty.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use directory::{DatabaseConfig, Directory};
+use smtp::{Domain, Mailbox};
+use testkit::{Binaries, Sink, TestCertificate, TestDatabase};
+
+use super::books::Books;
+use super::credentials::Credentials;
+use super::ports::steady_address;
+use super::service::{Blueprint, Service};
+use super::{ALICE, BOB, DOMAIN, FAR, Fleet, PASSWORD};
+use crate::fleet::{Settings, quoted};
+
+/// Times that production counts in minutes, in moments; and no limit that a load would run into.
+const RELAY: &str = r#"
+    outbound.retry_first = "300ms"
+    outbound.retry_longest = "1s"
+    outbound.suspend_first = "300ms"
+    outbound.suspend_longest = "1s"
+    outbound.internal_retry = "300ms"
+    outbound.drain_deadline = "10s"
+    inbound.relay_networks = []
+"#;
+const SUBMISSION: &str = "
+    limits.messages_per_hour = 1000000
+";
+
+/// What a fleet is made of.
+pub(crate) struct Plan {
+    submissions: usize,
+    relays: usize,
+    deliveries: usize,
+    credentials: Credentials,
+    submission: Settings,
+    relay: Settings,
+}
+
+impl Plan {
+    /// One of each service, which know each other by a token.
+    pub(crate) fn new() -> Self {
+        let mut plan = Self {
+            submissions: 1,
+            relays: 1,
+            deliveries: 1,
+            credentials: Credentials::default(),
+            submission: Settings::default(),
+            relay: Settings::default(),
+        };
+        plan.submission.set(SUBMISSION);
+        plan.relay.set(RELAY);
+        plan
+    }
+
+    /// So many of each service.
+    pub(crate) fn of(submissions: usize, relays: usize, deliveries: usize) -> Self {
+        Self {
+            submissions,
+            relays,
+            deliveries,
+            ..Self::new()
+        }
+    }
+
+    /// How the services know each other.
+    pub(crate) fn credentials(self, credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            ..self
+        }
+    }
+
+    /// A line of the relays' configuration.
+    pub(crate) fn relay(mut self, line: &str) -> Self {
+        self.relay.set(line);
+        self
+    }
+
+    /// A line of submission's configuration.
+    pub(crate) fn submission(mut self, line: &str) -> Self {
+        self.submission.set(line);
+        self
+    }
+
+    /// Mail for the far domain goes to this far end.
+    pub(crate) fn far_end(self, sink: &Sink) -> Self {
+        let host = sink.address();
+        self.relay(&format!(
+            "route = [{{ domain = \"{FAR}\", smart_host = \"{host}\" }}]"
+        ))
+    }
+
+    /// Starts all processes at once, waits until they are ready, and makes domain and accounts.
+    pub(crate) async fn start(self, database: &TestDatabase) -> Fleet {
+        let binaries = testkit::binaries().await;
+        let folder = tempfile::tempdir().unwrap();
+        let _ = TestCertificate::self_signed(&["localhost"]).write_to(folder.path(), "smtp");
+        self.credentials.prepare(folder.path());
+        let site = Site {
+            plan: &self,
+            binaries: &binaries,
+            database,
+            folder: folder.path(),
+            deliveries: addresses(self.deliveries),
+            relays: addresses(self.relays),
+        };
+        let mut fleet = Fleet {
+            submissions: (1..=self.submissions)
+                .map(|number| site.submission(number))
+                .collect(),
+            relays: (1..=self.relays).map(|number| site.relay(number)).collect(),
+            deliveries: (1..=self.deliveries)
+                .map(|number| site.delivery(number))
+                .collect(),
+            books: Books {
+                database: database.clone(),
+            },
+            folder,
+        };
+        for service in fleet.services() {
+            service.is_ready().await;
+        }
+        populate(database).await;
+        fleet
+    }
+}
+
+/// Where processes start.
+struct Site<'a> {
+    plan: &'a Plan,
+    binaries: &'a Binaries,
+    database: &'a TestDatabase,
+    folder: &'a Path,
+    deliveries: Vec<SocketAddr>,
+    relays: Vec<SocketAddr>,
+}
+
+impl Site<'_> {
+    fn submission(&self, number: usize) -> Service {
+        let (smtp, grpc) = (steady_address(), steady_address());
+        let host_name = format!("mail{number}.fleet.test");
+        let mut settings = self.settings(&host_name, grpc);
+        settings.set(&format!("listen = [{{ address = \"{smtp}\" }}]"));
+        self.certificate(&mut settings);
+        self.calls(&mut settings, "directory", &self.deliveries);
+        self.calls(&mut settings, "relay", &self.relays);
+        settings.merge(&self.plan.submission);
+        self.spawn("submission", host_name, settings, Some(smtp), grpc)
+    }
+
+    fn relay(&self, number: usize) -> Service {
+        let (smtp, grpc) = (steady_address(), self.relays[number - 1]);
+        let host_name = format!("mx{number}.fleet.test");
+        let mut settings = self.settings(&host_name, grpc);
+        settings.set(&format!("listen = [{{ address = \"{smtp}\" }}]"));
+        self.certificate(&mut settings);
+        self.calls(&mut settings, "directory", &self.deliveries);
+        self.calls(&mut settings, "delivery", &self.deliveries);
+        settings.merge(&self.plan.relay);
+        self.spawn("relay", host_name, settings, Some(smtp), grpc)
+    }
+
+    fn delivery(&self, number: usize) -> Service {
+        let grpc = self.deliveries[number - 1];
+        let host_name = format!("delivery{number}.fleet.test");
+        let mut settings = self.settings(&host_name, grpc);
+        let root = quoted(self.folder.join("mail"));
+        settings.set(&format!("maildir.root = {root}"));
+        self.spawn("delivery", host_name, settings, None, grpc)
+    }
+
+    /// What all services are told.
+    fn settings(&self, host_name: &str, grpc: SocketAddr) -> Settings {
+        let mut settings = Settings::default();
+        settings.set(&format!(
+            "host_name = \"{host_name}\"
+             database.url = \"{}\"
+             grpc.bind = \"{grpc}\"",
+            self.database.url()
+        ));
+        self.plan.credentials.demand(&mut settings, self.folder);
+        settings
+    }
+
+    fn certificate(&self, settings: &mut Settings) {
+        settings.set(&format!(
+            "tls.certificate = {}
+             tls.key = {}",
+            quoted(self.folder.join("smtp.pem")),
+            quoted(self.folder.join("smtp.key")),
+        ));
+    }
+
+    fn calls(&self, settings: &mut Settings, section: &str, targets: &[SocketAddr]) {
+        let quoted: Vec<String> = targets
+            .iter()
+            .map(|target| format!("\"{target}\""))
+            .collect();
+        settings.set(&format!("{section}.targets = [{}]", quoted.join(", ")));
+        self.plan.credentials.show(settings, section, self.folder);
+    }
+
+    fn spawn(
+        &self,
+        program: &'static str,
+        host_name: String,
+        settings: Settings,
+        smtp: Option<SocketAddr>,
+        grpc: SocketAddr,
+    ) -> Service {
+        let blueprint = Blueprint {
+            program,
+            settings,
+            file: self.folder.join(format!("{host_name}.toml")),
+            host_name,
+            smtp,
+            grpc,
+        };
+        Service::spawn(self.binaries, blueprint)
+    }
+}
+
+fn addresses(count: usize) -> Vec<SocketAddr> {
+    (0..count).map(|_| steady_address()).collect()
+}
+
+/// The domain, and accounts for `alice` and `bob`.
+async fn populate(database: &TestDatabase) {
+    let config = DatabaseConfig::new(database.url().into());
+    let directory = Directory::connect(&config).await.unwrap();
+    let domain = Domain::parse(DOMAIN).unwrap();
+    directory.add_domain(&domain, None).await.unwrap();
+    for account in [ALICE, BOB] {
+        let mailbox = Mailbox::parse(account).unwrap();
+        let added = directory.add_account(&mailbox, PASSWORD.into()).await;
+        added.unwrap();
+    }
+    directory.close().await;
+}

@@ -1,0 +1,12 @@
+//! The fleet as it runs in production: the programs as separate processes, each with its configuration file, talking gRPC
+//! and Postgres to each other. Processes are killed, frozen and restarted under load.
+
+mod harness;
+
+mod delivery_killed;
+mod postgres_killed;
+mod relay_frozen;
+mod relay_killed;
+mod rolling_restart;
+mod submission_killed;
+mod two_of_each;
