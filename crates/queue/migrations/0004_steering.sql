@@ -24,6 +24,9 @@ CREATE FUNCTION queue.glob(pattern text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN translate(regexp_replace(pattern, '([\\%_])', '\\\1', 'g'), '*?', '%_');
 
+-- Rows are looked up by comparing whole keys as row values, which leaves the planner no choice but
+-- the primary key's index, whatever it believes of the sizes of tables.
+
 -- The units that fit every argument that isn't null, in the order of the primary key. A single
 -- message is a narrow range of that key, so that one plan is right for all.
 CREATE FUNCTION queue.find(
@@ -89,7 +92,9 @@ CREATE FUNCTION queue.hold(
     ),
     locked AS MATERIALIZED (
         SELECT u.shard, u.message, u.number, u.state
-        FROM found JOIN queue.unit AS u USING (shard, message, number)
+        FROM found AS f
+        JOIN queue.unit AS u ON (u.shard, u.message, u.number)
+            BETWEEN (f.shard, f.message, f.number) AND (f.shard, f.message, f.number)
         ORDER BY u.shard, u.message, u.number
         FOR UPDATE OF u
     ),
@@ -97,7 +102,8 @@ CREATE FUNCTION queue.hold(
         UPDATE queue.unit AS u
         SET state = 'held', due_at = now(), last_reply = hold.reason
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state IN ('ready', 'deferred')
         RETURNING u.number
     ),
@@ -105,7 +111,8 @@ CREATE FUNCTION queue.hold(
         UPDATE queue.unit AS u
         SET hold_requested = true
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state = 'leased'
         RETURNING u.number
     ),
@@ -136,7 +143,9 @@ CREATE FUNCTION queue.release(
     ),
     locked AS MATERIALIZED (
         SELECT u.shard, u.message, u.number, u.state
-        FROM found JOIN queue.unit AS u USING (shard, message, number)
+        FROM found AS f
+        JOIN queue.unit AS u ON (u.shard, u.message, u.number)
+            BETWEEN (f.shard, f.message, f.number) AND (f.shard, f.message, f.number)
         ORDER BY u.shard, u.message, u.number
         FOR UPDATE OF u
     ),
@@ -145,7 +154,8 @@ CREATE FUNCTION queue.release(
         SET state = 'ready', due_at = now(), expires_at = greatest(u.expires_at, now()),
             unclean_takeovers = least(u.unclean_takeovers, 2)
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state = 'held'
         RETURNING u.number
     ),
@@ -153,7 +163,8 @@ CREATE FUNCTION queue.release(
         UPDATE queue.unit AS u
         SET hold_requested = false
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state = 'leased' AND u.hold_requested
         RETURNING u.number
     ),
@@ -184,7 +195,9 @@ CREATE FUNCTION queue.flush(
     ),
     locked AS MATERIALIZED (
         SELECT u.shard, u.message, u.number, u.state, u.tenant, u.domain
-        FROM found JOIN queue.unit AS u USING (shard, message, number)
+        FROM found AS f
+        JOIN queue.unit AS u ON (u.shard, u.message, u.number)
+            BETWEEN (f.shard, f.message, f.number) AND (f.shard, f.message, f.number)
         ORDER BY u.shard, u.message, u.number
         FOR UPDATE OF u
     ),
@@ -192,7 +205,8 @@ CREATE FUNCTION queue.flush(
         UPDATE queue.unit AS u
         SET state = 'ready', due_at = now()
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state = 'deferred'
         RETURNING u.number
     ),
@@ -242,7 +256,9 @@ CREATE FUNCTION queue.cancel(
     locked AS MATERIALIZED (
         SELECT u.shard, u.message, u.number, u.state, u.tenant, u.recipients,
                u.recipient_numbers
-        FROM found JOIN queue.unit AS u USING (shard, message, number)
+        FROM found AS f
+        JOIN queue.unit AS u ON (u.shard, u.message, u.number)
+            BETWEEN (f.shard, f.message, f.number) AND (f.shard, f.message, f.number)
         ORDER BY u.shard, u.message, u.number
         FOR UPDATE OF u
     ),
@@ -250,7 +266,8 @@ CREATE FUNCTION queue.cancel(
         UPDATE queue.unit AS u
         SET hold_requested = true
         FROM locked AS l
-        WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (l.shard, l.message, l.number) AND (l.shard, l.message, l.number)
           AND l.state = 'leased'
         RETURNING u.number
     ),
@@ -275,13 +292,15 @@ CREATE FUNCTION queue.cancel(
         UPDATE queue.unit AS u
         SET recipients = k.recipients, recipient_numbers = k.recipient_numbers
         FROM kept AS k
-        WHERE u.shard = k.shard AND u.message = k.message AND u.number = k.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (k.shard, k.message, k.number) AND (k.shard, k.message, k.number)
           AND cardinality(k.recipients) > 0
     ),
     removed AS (
         DELETE FROM queue.unit AS u
         USING kept AS k
-        WHERE u.shard = k.shard AND u.message = k.message AND u.number = k.number
+        WHERE (u.shard, u.message, u.number)
+            BETWEEN (k.shard, k.message, k.number) AND (k.shard, k.message, k.number)
           AND cardinality(k.recipients) = 0
         RETURNING u.shard, u.message, u.sole
     ),
@@ -290,36 +309,36 @@ CREATE FUNCTION queue.cancel(
         SELECT shard, tenant, 'cancelled', sum(had - cardinality(recipients))
         FROM kept GROUP BY shard, tenant
     ),
-    messages AS MATERIALIZED (
-        SELECT m.shard, m.id, m.remaining
-        FROM queue.message AS m
-        WHERE (m.shard, m.id) IN (SELECT shard, message FROM removed WHERE NOT sole)
-        ORDER BY m.shard, m.id
-        FOR UPDATE
+    shared AS MATERIALIZED (
+        SELECT shard, message, count(*)::int AS units
+        FROM removed WHERE NOT sole GROUP BY shard, message
     ),
     lowered AS MATERIALIZED (
-        SELECT m.shard, m.id, m.remaining - r.units AS remaining
-        FROM messages AS m
-        JOIN (SELECT shard, message, count(*)::int AS units
-              FROM removed WHERE NOT sole GROUP BY shard, message) AS r
-          ON r.shard = m.shard AND r.message = m.id
+        SELECT m.shard, m.id, m.remaining - s.units AS remaining
+        FROM shared AS s
+        JOIN queue.message AS m
+          ON (m.shard, m.id) BETWEEN (s.shard, s.message) AND (s.shard, s.message)
+        ORDER BY m.shard, m.id
+        FOR UPDATE OF m
     ),
     lowering AS (
         UPDATE queue.message AS m
         SET remaining = l.remaining
         FROM lowered AS l
-        WHERE m.shard = l.shard AND m.id = l.id AND l.remaining > 0
+        WHERE (m.shard, m.id) BETWEEN (l.shard, l.id) AND (l.shard, l.id) AND l.remaining > 0
     ),
-    ended AS MATERIALIZED (
+    over AS MATERIALIZED (
         SELECT shard, message AS id FROM removed WHERE sole
         UNION ALL
         SELECT shard, id FROM lowered WHERE remaining <= 0
     ),
     message_gone AS (
-        DELETE FROM queue.message AS m USING ended AS e WHERE m.shard = e.shard AND m.id = e.id
+        DELETE FROM queue.message AS m USING over AS o
+        WHERE (m.shard, m.id) BETWEEN (o.shard, o.id) AND (o.shard, o.id)
     ),
     content_gone AS (
-        DELETE FROM queue.content AS c USING ended AS e WHERE c.shard = e.shard AND c.id = e.id
+        DELETE FROM queue.content AS c USING over AS o
+        WHERE (c.shard, c.id) BETWEEN (o.shard, o.id) AND (o.shard, o.id)
     ),
     last AS (
         SELECT message, number FROM found

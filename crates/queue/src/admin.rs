@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{IncarnationId, QueueId, Tenant, UnitId};
+use crate::lookup::{at_message, at_unit};
 use crate::patient::Patient;
 use crate::rows::{mailbox, reverse_path, unit_id};
 
@@ -119,16 +120,22 @@ pub struct QueueCount {
     pub recipients: i64,
 }
 
-const LIST: &str = "
+const LIST: &str = concat!(
+    "
 SELECT u.message, u.number, u.tenant, u.domain, u.state::text AS state, m.reverse_path,
        u.recipients, m.size, m.accepted_at, u.due_at, u.expires_at, u.tries, u.holder,
        u.last_attempt_at, u.last_status, u.last_reply
 FROM queue.find($1, $2, $3, $4, $5, $6::text::queue.unit_state,
                 enum_range(NULL::queue.unit_state), $7, $8, $9) AS f
-JOIN queue.unit AS u ON u.shard = f.shard AND u.message = f.message AND u.number = f.number
-JOIN queue.message AS m ON m.shard = f.shard AND m.id = f.message
+JOIN queue.unit AS u ON ",
+    at_unit!("u", "f.shard, f.message, f.number"),
+    "
+JOIN queue.message AS m ON ",
+    at_message!("m", "f.shard, f.message"),
+    "
 ORDER BY f.shard, f.message, f.number
-";
+"
+);
 
 const COUNTS: &str = "
 SELECT tenant, state::text, count(*), sum(cardinality(recipients))::bigint
@@ -213,8 +220,10 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn counts(&self) -> Result<Vec<QueueCount>, QueueError> {
         let query = sqlx::query_as(COUNTS);
-        let rows: Vec<(i64, String, i64, i64)> =
-            Patient::begin(self).await?.fetch_all(query).await?;
+        let rows: Vec<(i64, String, i64, i64)> = Patient::reading_whole_tables(self)
+            .await?
+            .fetch_all(query)
+            .await?;
         let counts = rows
             .into_iter()
             .filter_map(|(tenant, state, units, recipients)| {

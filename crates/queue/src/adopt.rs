@@ -14,47 +14,68 @@ use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::{Shard, UnitId};
 use crate::lease::LeasedUnit;
+use crate::lookup::{at_message, at_unit};
 use crate::rows::{LeasedRow, leased_columns, unit_id};
 
 /// Most leases that one sweep looks at.
 const MOST: i64 = 20_000;
 
-/// What a holder has held for some time.
-const HOLDINGS: &str = "
-SELECT message, number, attempt, leased_at, now()
-FROM queue.unit
-WHERE state = 'leased' AND holder = $1 AND leased_at >= $2 AND leased_at < now() - $3
-ORDER BY leased_at
-LIMIT $4
+/// What a holder has held for some time; a row at least, for the time.
+pub(crate) const HOLDINGS: &str = "
+SELECT now() AS at, u.message, u.number, u.attempt, u.leased_at
+FROM (SELECT) AS one
+LEFT JOIN LATERAL (
+    SELECT message, number, attempt, leased_at
+    FROM queue.unit
+    WHERE state = 'leased' AND holder = $1 AND leased_at >= $2 AND leased_at < now() - $3::interval
+    ORDER BY leased_at
+    LIMIT $4
+) AS u ON true
 ";
 
 /// Takes units of one shard over from their own holder. The attempt is raised: should the unit
 /// turn up in a stream after all, its lease is fenced.
-const ADOPT: &str = concat!(
+pub(crate) const ADOPT: &str = concat!(
     "
 WITH u AS (
     UPDATE queue.unit AS u
     SET attempt = u.attempt + 1, leased_at = now()
-    FROM (SELECT unnest($3::uuid[]) AS message, unnest($4::int[]) AS number,
+    FROM (SELECT $1::smallint AS shard, unnest($3::uuid[]) AS message, unnest($4::int[]) AS number,
                  unnest($5::int[]) AS attempt) AS lost
-    WHERE u.shard = $1 AND u.message = lost.message AND u.number = lost.number
+    WHERE ",
+    at_unit!("u", "lost.shard, lost.message, lost.number"),
+    "
       AND u.holder = $2 AND u.attempt = lost.attempt
     RETURNING u.*
 )
 SELECT ",
     leased_columns!(),
     "
-FROM u JOIN queue.message AS m ON m.shard = $1 AND m.id = u.message
-"
+FROM u JOIN queue.message AS m ON ",
+    at_message!("m", "u.shard, u.message")
 );
 
 #[derive(sqlx::FromRow)]
+struct HoldingRow {
+    at: OffsetDateTime,
+    message: Option<Uuid>,
+    number: Option<i32>,
+    attempt: Option<i32>,
+    leased_at: Option<OffsetDateTime>,
+}
+
 struct Holding {
-    message: Uuid,
-    number: i32,
+    unit: UnitId,
     attempt: i32,
-    leased_at: OffsetDateTime,
-    now: OffsetDateTime,
+}
+
+impl HoldingRow {
+    fn holding(&self) -> Option<Holding> {
+        Some(Holding {
+            unit: unit_id(self.message?, self.number?)?,
+            attempt: self.attempt?,
+        })
+    }
 }
 
 impl Claimer {
@@ -75,17 +96,16 @@ impl Claimer {
             .bind(leased_from)
             .bind(older_than)
             .bind(MOST);
-        let holdings: Vec<Holding> = answered(query.fetch_all(self.queue.pool())).await?;
-        if let Some(oldest) = holdings.first() {
-            self.low_water(|low| low.raise(oldest.leased_at, oldest.now));
+        let rows: Vec<HoldingRow> = answered(query.fetch_all(self.queue.pool())).await?;
+        if let Some(first) = rows.first() {
+            let oldest = first.leased_at.unwrap_or(first.at);
+            self.low_water(|low| low.raise(oldest, first.at));
         }
-        let mut lost: BTreeMap<Shard, Vec<&Holding>> = BTreeMap::new();
-        for holding in &holdings {
-            match unit_id(holding.message, holding.number) {
-                Some(unit) if !known(&unit) => {
-                    lost.entry(unit.queue_id.shard()).or_default().push(holding);
-                }
-                _ => {}
+        let mut lost: BTreeMap<Shard, Vec<Holding>> = BTreeMap::new();
+        for holding in rows.iter().filter_map(HoldingRow::holding) {
+            if !known(&holding.unit) {
+                let shard = holding.unit.queue_id.shard();
+                lost.entry(shard).or_default().push(holding);
             }
         }
         let mut adopted = Vec::new();
@@ -99,13 +119,17 @@ impl Claimer {
     async fn adopt_in(
         &self,
         shard: Shard,
-        lost: &[&Holding],
+        lost: &[Holding],
     ) -> Result<Vec<LeasedUnit>, QueueError> {
         let query = sqlx::query(ADOPT)
             .bind(shard.column())
             .bind(self.holder.0)
-            .bind(lost.iter().map(|holding| holding.message).bind_iter())
-            .bind(lost.iter().map(|holding| holding.number).bind_iter())
+            .bind(
+                lost.iter()
+                    .map(|holding| holding.unit.queue_id.as_uuid())
+                    .bind_iter(),
+            )
+            .bind(lost.iter().map(|holding| holding.unit.number).bind_iter())
             .bind(lost.iter().map(|holding| holding.attempt).bind_iter());
         let rows = answered(query.fetch_all(self.queue.pool())).await?;
         let mut adopted = Vec::with_capacity(rows.len());

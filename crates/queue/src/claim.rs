@@ -13,6 +13,7 @@ use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{DestinationKey, IncarnationId, Shard, Tenant};
 use crate::lease::LeasedUnit;
+use crate::lookup::{at_message, at_unit};
 use crate::rows::{LeasedRow, leased_columns};
 use crate::watermark::{DestinationMarks, LowWater};
 
@@ -25,8 +26,11 @@ pub struct ClaimLimits {
     pub units: u32,
 }
 
-/// Most destinations that one claim looks at.
+/// Most destinations that one statement looks at.
 const HEADS: i32 = 128;
+
+/// Most statements of one claim that finds nothing but suspended destinations.
+const MOST_STATEMENTS: usize = 16;
 
 /// Leases ready units of one shard.
 ///
@@ -37,7 +41,7 @@ const HEADS: i32 = 128;
 /// - `open` passes over suspended destinations, whatever waits for them, but for one probe when
 ///   the time has come. Who may probe is decided under the destination's lock in `probing`.
 /// - Nothing here ever waits for a lock.
-const CLAIM: &str = concat!(
+pub(crate) const CLAIM: &str = concat!(
     "
 WITH RECURSIVE mark AS (
     SELECT unnest($4::bigint[]) AS tenant, unnest($5::text[]) COLLATE \"C\" AS domain,
@@ -84,10 +88,10 @@ open AS (
       AND (d.suspended_until IS NULL OR (d.suspended_until <= now() AND queue.may_probe(d)))
 ),
 picked AS MATERIALIZED (
-    SELECT o.tenant, o.domain, o.probe, u.message, u.number
+    SELECT o.tenant, o.domain, o.probe, u.shard, u.message, u.number
     FROM open AS o
     CROSS JOIN LATERAL (
-        SELECT u.message, u.number
+        SELECT u.shard, u.message, u.number
         FROM queue.unit AS u
         WHERE u.shard = $1 AND u.state = 'ready' AND u.unclean_takeovers < 2
           AND u.tenant = o.tenant AND u.domain = o.domain AND u.due_at >= o.due_from
@@ -112,7 +116,9 @@ u AS (
     UPDATE queue.unit AS u
     SET state = 'leased', holder = $10, leased_at = now(), attempt = u.attempt + 1
     FROM picked AS p
-    WHERE u.shard = $1 AND u.message = p.message AND u.number = p.number
+    WHERE ",
+    at_unit!("u", "p.shard, p.message, p.number"),
+    "
       AND (NOT p.probe OR (p.tenant, p.domain) IN (SELECT tenant, domain FROM probing))
     RETURNING u.*, p.probe
 )
@@ -123,7 +129,9 @@ LEFT JOIN (
     SELECT u.probe, u.due_at, ",
     leased_columns!(),
     "
-    FROM u JOIN queue.message AS m ON m.shard = $1 AND m.id = u.message
+    FROM u JOIN queue.message AS m ON ",
+    at_message!("m", "u.shard, u.message"),
+    "
 ) AS taken ON true
 "
 );
@@ -164,8 +172,8 @@ impl Claimer {
     /// of the shard ended. Of a suspended destination nothing is taken but, when its time is up,
     /// one probe. Without content.
     ///
-    /// A claim that takes less than it may has come to the end of the shard, or has seen 128
-    /// destinations.
+    /// If it returns nothing, nothing is ready; unless there are more than 2,000 suspended
+    /// destinations in a row, behind which the next claim goes on.
     ///
     /// # Errors
     /// Any [`QueueError`].
@@ -174,9 +182,39 @@ impl Claimer {
         shard: Shard,
         limits: ClaimLimits,
     ) -> Result<Vec<LeasedUnit>, QueueError> {
-        let (cursor, marks) = self.with_shard(shard, |state| {
-            (state.cursor.take(), state.claimed.current(Instant::now()))
-        });
+        for _ in 0..MOST_STATEMENTS {
+            let (cursor, marks) = self.with_shard(shard, |state| {
+                (state.cursor.take(), state.claimed.current(Instant::now()))
+            });
+            let from_start = cursor.is_none();
+            let claim = self.claim_from(shard, limits, cursor, &marks).await?;
+            let full = claim.taken.len() >= usize::try_from(limits.units).unwrap_or(usize::MAX);
+            let next = match claim.taken.last() {
+                Some(last) if full => Some(last.unit.destination()),
+                _ => claim.last_head,
+            };
+            let came_round = from_start && next.is_none();
+            self.with_shard(shard, |state| {
+                for taken in &claim.taken {
+                    let destination = taken.unit.destination();
+                    state.claimed.raise(destination, taken.due_at, claim.at);
+                }
+                state.cursor = next;
+            });
+            if came_round || !claim.taken.is_empty() {
+                return Ok(claim.taken.into_iter().map(|taken| taken.unit).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn claim_from(
+        &self,
+        shard: Shard,
+        limits: ClaimLimits,
+        cursor: Option<DestinationKey>,
+        marks: &[(DestinationKey, OffsetDateTime)],
+    ) -> Result<Claim, QueueError> {
         let start = cursor.unwrap_or(DestinationKey {
             tenant: Tenant(i64::MIN),
             domain: String::new(),
@@ -193,19 +231,7 @@ impl Claimer {
             .bind(i64::from(limits.units))
             .bind(self.holder.0);
         let rows = answered(query.fetch_all(self.queue.pool())).await?;
-        let claim = Claim::read(&rows)?;
-        let full = claim.taken.len() >= usize::try_from(limits.units).unwrap_or(usize::MAX);
-        self.with_shard(shard, |state| {
-            for taken in &claim.taken {
-                let destination = taken.unit.destination();
-                state.claimed.raise(destination, taken.due_at, claim.at);
-            }
-            state.cursor = match claim.taken.last() {
-                Some(last) if full => Some(last.unit.destination()),
-                _ => claim.last_head.clone(),
-            };
-        });
-        Ok(claim.taken.into_iter().map(|taken| taken.unit).collect())
+        Ok(Claim::read(&rows)?)
     }
 
     pub(crate) fn with_shard<T>(

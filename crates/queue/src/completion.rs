@@ -116,9 +116,13 @@ impl Completion {
 
     /// Adds notifications, queued in the same transaction and only if the lease still held. Their
     /// ids belong into the shard of the unit's message ([`crate::QueueId::generate`]). One without
-    /// a recipient is ignored.
+    /// a recipient is ignored, and so are all of them if the unit's reverse-path is null: failed
+    /// notifications are never notified of (RFC 5321 §6.1).
     #[must_use]
     pub fn notifying(mut self, notifications: impl IntoIterator<Item = NewMessage>) -> Self {
+        if self.unit.reverse_path.is_null() {
+            return self;
+        }
         self.notifications
             .extend(notifications.into_iter().filter_map(PreparedMessage::new));
         self

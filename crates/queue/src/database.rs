@@ -16,13 +16,14 @@ const PROGRAM: i32 = 1;
 
 /// What every session sets.
 ///
-/// The plans that matter are prepared once and generic: nested loops over unique indexes, right
-/// at any size. Statistics of a queue are always wrong (empty now, a million rows a minute later),
-/// so that sequential scans are ruled out rather than estimated, and compiling is never worth it.
-const SESSION: [(&str, &str); 8] = [
+/// The plans that matter are prepared once and generic: nested loops over indexes, right at any
+/// size. Statistics of a queue are always wrong (empty now, a million rows a minute later), so that
+/// scans of whole tables are ruled out rather than estimated, and compiling is never worth it.
+const SESSION: [(&str, &str); 9] = [
     ("synchronous_commit", "on"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
     ("jit", "off"),
     ("TimeZone", "UTC"),
     ("statement_timeout", "8s"),
@@ -124,8 +125,6 @@ impl Queue {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
-            // A dead connection shows at its next statement; asking first doubles round trips.
-            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(ConnectError::Unreachable)?;

@@ -45,12 +45,12 @@ pub struct DestinationFailure<'a> {
 const SUSPEND: &str = "
 INSERT INTO queue.destination AS d
     (tenant, domain, failures, last_failure_at, last_reply, route, suspended_until)
-VALUES ($1, $2, 1, now(), $3, $4, now() + $5 * (0.8 + 0.4 * random()))
+VALUES ($1, $2, 1, now(), $3, $4, now() + $5::interval * (0.8 + 0.4 * random()))
 ON CONFLICT (tenant, domain) DO UPDATE
 SET failures = d.failures + CASE WHEN d.suspended_until > now() THEN 0 ELSE 1 END,
     suspended_until = CASE
         WHEN d.suspended_until > now() THEN d.suspended_until
-        ELSE now() + least($5 * power(2, least(d.failures, 20)), $6) * (0.8 + 0.4 * random())
+        ELSE now() + least($5::interval * power(2, least(d.failures, 20)), $6::interval) * (0.8 + 0.4 * random())
     END,
     last_failure_at = now(), last_reply = EXCLUDED.last_reply, route = EXCLUDED.route,
     ramp = NULL, probe_holder = NULL, probe_started_at = NULL

@@ -202,8 +202,13 @@ fn refusal(id: QueueId, fault: Fault, cause: &Cause) -> EnqueueError {
     }
 }
 
+/// Whichever table is written first complains.
 fn is_duplicate(cause: &sqlx::Error) -> bool {
-    cause
+    let constraint = cause
         .as_database_error()
-        .is_some_and(|error| error.constraint() == Some("message_pkey"))
+        .and_then(|error| error.constraint());
+    matches!(
+        constraint,
+        Some("message_pkey" | "content_pkey" | "unit_pkey")
+    )
 }

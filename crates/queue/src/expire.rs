@@ -8,18 +8,19 @@ use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::Shard;
 use crate::lease::LeasedUnit;
+use crate::lookup::{at_message, at_unit};
 use crate::rows::{LeasedRow, leased_columns};
 
 /// Leases units of one shard that nobody will attempt in time: their destination is suspended,
 /// and its last failure came after they had expired. Until there is such a failure they wait for
 /// it, so that after an outage of ours mail gets its attempt before it bounces.
-const EXPIRE: &str = concat!(
+pub(crate) const EXPIRE: &str = concat!(
     "
 WITH late AS (
-    SELECT u.message, u.number, d.last_reply, d.last_failure_at
+    SELECT u.shard, u.message, u.number, d.last_reply, d.last_failure_at
     FROM queue.destination AS d
     CROSS JOIN LATERAL (
-        SELECT u.message, u.number
+        SELECT u.shard, u.message, u.number
         FROM queue.unit AS u
         WHERE u.shard = $1 AND u.state = 'ready' AND u.tenant = d.tenant AND u.domain = d.domain
           AND u.expires_at < d.last_failure_at
@@ -34,14 +35,16 @@ u AS (
     UPDATE queue.unit AS u
     SET state = 'leased', holder = $3, leased_at = now(), attempt = u.attempt + 1
     FROM late
-    WHERE u.shard = $1 AND u.message = late.message AND u.number = late.number
+    WHERE ",
+    at_unit!("u", "late.shard, late.message, late.number"),
+    "
     RETURNING u.*, late.last_reply AS destination_reply, late.last_failure_at
 )
 SELECT u.destination_reply, u.last_failure_at, ",
     leased_columns!(),
     "
-FROM u JOIN queue.message AS m ON m.shard = $1 AND m.id = u.message
-"
+FROM u JOIN queue.message AS m ON ",
+    at_message!("m", "u.shard, u.message")
 );
 
 /// A unit whose time was up while its destination was suspended.

@@ -9,17 +9,22 @@ use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::Shard;
 use crate::lease::Lease;
+use crate::lookup::at_unit;
 
 /// Makes leased units of one shard ready again, as if they had never been leased.
-const GIVE_BACK: &str = "
+pub(crate) const GIVE_BACK: &str = concat!(
+    "
 UPDATE queue.unit AS u
 SET state = CASE WHEN u.hold_requested THEN 'held' ELSE 'ready' END::queue.unit_state,
     hold_requested = false, holder = NULL, leased_at = NULL, due_at = now()
-FROM (SELECT unnest($2::uuid[]) AS message, unnest($3::int[]) AS number,
+FROM (SELECT $1::smallint AS shard, unnest($2::uuid[]) AS message, unnest($3::int[]) AS number,
              unnest($4::bigint[]) AS holder, unnest($5::int[]) AS attempt) AS c
-WHERE u.shard = $1 AND u.message = c.message AND u.number = c.number
+WHERE ",
+    at_unit!("u", "c.shard, c.message, c.number"),
+    "
   AND u.holder = c.holder AND u.attempt = c.attempt
-";
+"
+);
 
 impl Claimer {
     /// Gives leases back untried, for any relay to take at once; tells how many were still held.

@@ -6,6 +6,7 @@ use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::IncarnationId;
+use crate::lookup::at_unit;
 use crate::suspect::HELD_TAKEOVERS;
 
 /// What an incarnation tells about itself.
@@ -44,7 +45,8 @@ UPDATE queue.incarnation SET ended_at = now() WHERE id = $1 AND ended_at IS NULL
 ///
 /// A takeover is unclean if the holder was pronounced dead while it held the lease. Who ended in
 /// good order, or was dead before it got the lease, never began the attempt.
-const RECLAIM: &str = "
+pub(crate) const RECLAIM: &str = concat!(
+    "
 WITH dead AS MATERIALIZED (
     SELECT id, fenced_at, swept_until
     FROM queue.incarnation
@@ -75,7 +77,9 @@ taken AS (
         unclean_takeovers = u.unclean_takeovers + l.unclean,
         hold_requested = false, holder = NULL, leased_at = NULL, due_at = now()
     FROM lost AS l
-    WHERE u.shard = l.shard AND u.message = l.message AND u.number = l.number
+    WHERE ",
+    at_unit!("u", "l.shard, l.message, l.number"),
+    "
     RETURNING u.message, u.number, u.state = 'held' AS held, u.unclean_takeovers
 ),
 swept AS (
@@ -87,7 +91,8 @@ swept AS (
                       WHERE u.state = 'leased' AND u.holder = d.id AND u.leased_at >= d.swept_until)
 )
 SELECT message, number, held, unclean_takeovers FROM taken
-";
+"
+);
 
 impl Queue {
     /// Registers a relay that starts.

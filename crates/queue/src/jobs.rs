@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
+use crate::lookup::at_unit;
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,8 @@ WHERE coalesce(i.fenced_at, i.ended_at) < now() - interval '1 hour'
 /// Makes units ready whose holder isn't even known any more. That takes a statement that hung for
 /// an hour before it committed, or an operator's slip; it is looked for in the gaps between the
 /// known holders, so that nobody else's index entries are touched.
-const RECLAIM_ORPHANS: &str = "
+pub(crate) const RECLAIM_ORPHANS: &str = concat!(
+    "
 WITH known AS MATERIALIZED (
     SELECT id FROM queue.incarnation
 ),
@@ -88,8 +90,9 @@ UPDATE queue.unit AS u
 SET state = CASE WHEN u.hold_requested THEN 'held' ELSE 'ready' END::queue.unit_state,
     hold_requested = false, holder = NULL, leased_at = NULL, due_at = now()
 FROM lost
-WHERE u.shard = lost.shard AND u.message = lost.message AND u.number = lost.number
-";
+WHERE ",
+    at_unit!("u", "lost.shard, lost.message, lost.number")
+);
 
 impl Queue {
     /// Folds the ledger, makes journal partitions for the week ahead, drops those past

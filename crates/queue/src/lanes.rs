@@ -229,15 +229,14 @@ mod tests {
         items: &[(u8, usize)],
     ) -> Vec<Vec<(u8, usize)>> {
         let mut fixture = one_lane(limits);
-        let first = fixture.lanes.submit((0, 0));
-        let mut answers = vec![tokio::spawn(async { first.await.unwrap() })];
+        let submit = |item| {
+            let lanes = fixture.lanes.clone();
+            tokio::spawn(async move { lanes.submit(item).await.unwrap() })
+        };
+        let mut answers = vec![submit((0, 0))];
         assert_eq!(fixture.batches.recv().await.unwrap(), [(0, 0)]);
         for item in items {
-            let lanes = fixture.lanes.clone();
-            let item = *item;
-            answers.push(tokio::spawn(
-                async move { lanes.submit(item).await.unwrap() },
-            ));
+            answers.push(submit(*item));
             tokio::task::yield_now().await;
         }
         fixture.proceed.add_permits(1 + items.len());

@@ -43,7 +43,7 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn balances(&self) -> Result<Vec<Balance>, QueueError> {
-        let mut patient = Patient::begin(self).await?;
+        let mut patient = Patient::reading_whole_tables(self).await?;
         patient.fetch_all(sqlx::query_as(BALANCES)).await
     }
 }

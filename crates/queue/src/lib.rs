@@ -40,9 +40,12 @@ mod lease;
 mod ledger;
 mod liveness;
 mod load;
+mod lookup;
 mod message;
 mod migrate;
 mod patient;
+#[cfg(test)]
+mod plans;
 mod prepare;
 mod promote;
 mod rows;

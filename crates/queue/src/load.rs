@@ -11,10 +11,15 @@ use crate::content::Content;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{QueueId, Shard};
+use crate::lookup::at_message;
 
-const LOAD: &str = "
-SELECT id, data FROM queue.content WHERE shard = $1 AND id = ANY ($2::uuid[])
-";
+pub(crate) const LOAD: &str = concat!(
+    "
+SELECT c.id, c.data
+FROM (SELECT $1::smallint AS shard, unnest($2::uuid[]) AS id) AS wanted
+JOIN queue.content AS c ON ",
+    at_message!("c", "wanted.shard, wanted.id")
+);
 
 impl Queue {
     /// Reads the content of messages. Those that are gone by now are missing in the answer.

@@ -1,11 +1,15 @@
 //! Bringing the schema up to date.
 
 use std::str::FromStr;
+use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use thiserror::Error;
+
+/// Longest wait for the connection. Others' migrations are waited for without end.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, Error)]
@@ -25,19 +29,22 @@ pub enum MigrationError {
 /// # Errors
 /// Any [`MigrationError`].
 pub async fn migrate(url: &str) -> Result<(), MigrationError> {
-    let mut connection = connect(url).await.map_err(MigrationError::Connect)?;
-    // Its lock is the session's: whatever happens, it ends with the connection.
-    let done = migrator().run(&mut connection).await;
-    // Nothing is lost when the farewell fails.
-    let _ = connection.close().await;
+    let pool = connect(url).await.map_err(MigrationError::Connect)?;
+    // The lock is the session's: whatever happens, it ends with the connection.
+    let done = migrator().run(&pool).await;
+    pool.close().await;
     done.map_err(MigrationError::Migrate)
 }
 
-async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
-    PgConnectOptions::from_str(url)?
+/// One connection, in the guise of a pool since sqlx's futures on a bare one aren't `Send`.
+async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?
         .application_name("chasqui queue migrations")
-        .disable_statement_logging()
-        .connect()
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_DEADLINE)
+        .connect_with(options)
         .await
 }
 

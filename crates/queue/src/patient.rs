@@ -10,12 +10,13 @@ use crate::connection::{answered, answered_within};
 use crate::database::Queue;
 use crate::error::QueueError;
 
-/// For one transaction: more time, and whole tables may be read.
-const SETTINGS: &str = "
-SELECT set_config('statement_timeout', '120s', true), set_config('enable_seqscan', 'on', true)
-";
+/// For one transaction.
+const MORE_TIME: &str = "SELECT set_config('statement_timeout', '120s', true)";
 
-/// Longer than the `statement_timeout` of [`SETTINGS`].
+/// For one transaction.
+const WHOLE_TABLES: &str = "SELECT set_config('enable_seqscan', 'on', true)";
+
+/// Longer than the `statement_timeout` of [`MORE_TIME`].
 const DEADLINE: Duration = Duration::from_secs(125);
 
 /// A transaction for one such statement.
@@ -24,8 +25,15 @@ pub(crate) struct Patient(Transaction<'static, Postgres>);
 impl Patient {
     pub(crate) async fn begin(queue: &Queue) -> Result<Self, QueueError> {
         let mut transaction = answered(queue.pool().begin()).await?;
-        answered(sqlx::query(SETTINGS).execute(&mut *transaction)).await?;
+        answered(sqlx::query(MORE_TIME).execute(&mut *transaction)).await?;
         Ok(Self(transaction))
+    }
+
+    /// For statements that look at every row anyway.
+    pub(crate) async fn reading_whole_tables(queue: &Queue) -> Result<Self, QueueError> {
+        let mut patient = Self::begin(queue).await?;
+        answered(sqlx::query(WHOLE_TABLES).execute(&mut *patient.0)).await?;
+        Ok(patient)
     }
 
     /// Reads rows.

@@ -8,11 +8,13 @@ use crate::claim::Claimer;
 use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::Shard;
+use crate::lookup::at_unit;
 
 /// Makes due units of one shard ready. They queue up behind what is ready for their destination.
-const PROMOTE: &str = "
+pub(crate) const PROMOTE: &str = concat!(
+    "
 WITH due AS (
-    SELECT message, number, due_at
+    SELECT shard, message, number, due_at
     FROM queue.unit
     WHERE shard = $1 AND state = 'deferred' AND due_at >= $2 AND due_at <= now()
     ORDER BY due_at
@@ -23,11 +25,14 @@ promoted AS (
     UPDATE queue.unit AS u
     SET state = 'ready', due_at = now()
     FROM due
-    WHERE u.shard = $1 AND u.message = due.message AND u.number = due.number
+    WHERE ",
+    at_unit!("u", "due.shard, due.message, due.number"),
+    "
     RETURNING due.due_at
 )
 SELECT count(*), coalesce(max(due_at), now()), now() FROM promoted
-";
+"
+);
 
 impl Claimer {
     /// Makes deferred units of one shard ready whose time has come, at most `limit`; tells how

@@ -11,6 +11,7 @@ use crate::columns::{bytea_array, int_array, one_line};
 use crate::completion::{Completion, Rest, Settlement};
 use crate::ids::{Shard, Tenant};
 use crate::journal::JournalEntry;
+use crate::lookup::{at_message, at_unit};
 
 /// Ends attempts at units of one shard: one statement, hence one transaction and one round trip.
 ///
@@ -23,15 +24,18 @@ use crate::journal::JournalEntry;
 ///   finish its last two units the same old one. Locks are taken in id order.
 /// - `IN (SELECT …)` in a select list is a hashed look-up, where a join of two lists of unknown
 ///   length might become quadratic.
-const SETTLE: &str = "
+pub(crate) const SETTLE: &str = concat!(
+    "
 WITH done AS (
     DELETE FROM queue.unit AS u
-    USING (SELECT unnest($2::int[]) AS i, unnest($3::uuid[]) AS message,
+    USING (SELECT $1::smallint AS shard, unnest($2::int[]) AS i, unnest($3::uuid[]) AS message,
                   unnest($4::int[]) AS number, unnest($5::bigint[]) AS holder,
                   unnest($6::int[]) AS attempt) AS c
-    WHERE u.shard = $1 AND u.message = c.message AND u.number = c.number
+    WHERE ",
+    at_unit!("u", "c.shard, c.message, c.number"),
+    "
       AND u.holder = c.holder AND u.attempt = c.attempt
-    RETURNING c.i, u.message, u.sole
+    RETURNING c.i, u.shard, u.message, u.sole
 ),
 kept AS (
     UPDATE queue.unit AS u
@@ -56,51 +60,55 @@ kept AS (
             SELECT r.number
             FROM unnest(u.recipient_numbers) WITH ORDINALITY AS r (number, position)
             WHERE r.number <> ALL (c.settled::int[]) ORDER BY r.position) END
-    FROM (SELECT unnest($7::int[]) AS i, unnest($8::uuid[]) AS message,
+    FROM (SELECT $1::smallint AS shard, unnest($7::int[]) AS i, unnest($8::uuid[]) AS message,
                  unnest($9::int[]) AS number, unnest($10::bigint[]) AS holder,
                  unnest($11::int[]) AS attempt, unnest($12::text[]) AS state,
                  unnest($13::timestamptz[]) AS due_at, unnest($14::boolean[]) AS charged,
                  unnest($15::text[]) AS status, unnest($16::text[]) AS reply,
                  unnest($17::text[]) AS settled) AS c
-    WHERE u.shard = $1 AND u.message = c.message AND u.number = c.number
+    WHERE ",
+    at_unit!("u", "c.shard, c.message, c.number"),
+    "
       AND u.holder = c.holder AND u.attempt = c.attempt
     RETURNING c.i
 ),
 ended AS (
     SELECT i FROM done UNION ALL SELECT i FROM kept
 ),
-locked AS MATERIALIZED (
-    SELECT m.id, m.remaining
-    FROM queue.message AS m
-    WHERE m.shard = $1 AND m.id = ANY (ARRAY(SELECT d.message FROM done AS d WHERE NOT d.sole))
-    ORDER BY m.id
-    FOR UPDATE
+shared AS MATERIALIZED (
+    SELECT shard, message, count(*)::int AS units FROM done WHERE NOT sole GROUP BY shard, message
 ),
-lowered AS (
-    SELECT l.id, l.remaining - d.units AS remaining
-    FROM locked AS l
-    JOIN (SELECT message, count(*)::int AS units FROM done WHERE NOT sole GROUP BY message) AS d
-      ON d.message = l.id
+locked AS MATERIALIZED (
+    SELECT m.shard, m.id, m.remaining - s.units AS remaining
+    FROM shared AS s
+    JOIN queue.message AS m ON ",
+    at_message!("m", "s.shard, s.message"),
+    "
+    ORDER BY m.shard, m.id
+    FOR UPDATE OF m
 ),
 counted AS (
     UPDATE queue.message AS m
     SET remaining = l.remaining
-    FROM lowered AS l
-    WHERE m.shard = $1 AND m.id = l.id AND l.remaining > 0
+    FROM locked AS l
+    WHERE l.remaining > 0 AND ",
+    at_message!("m", "l.shard, l.id"),
+    "
 ),
-gone AS (
-    DELETE FROM queue.message
-    WHERE shard = $1 AND id = ANY (ARRAY(
-        SELECT message FROM done WHERE sole
-        UNION ALL
-        SELECT id FROM lowered WHERE remaining <= 0))
+over AS MATERIALIZED (
+    SELECT shard, message AS id FROM done WHERE sole
+    UNION ALL
+    SELECT shard, id FROM locked WHERE remaining <= 0
+),
+message_gone AS (
+    DELETE FROM queue.message AS m USING over AS o WHERE ",
+    at_message!("m", "o.shard, o.id"),
+    "
 ),
 content_gone AS (
-    DELETE FROM queue.content
-    WHERE shard = $1 AND id = ANY (ARRAY(
-        SELECT message FROM done WHERE sole
-        UNION ALL
-        SELECT id FROM lowered WHERE remaining <= 0))
+    DELETE FROM queue.content AS c USING over AS o WHERE ",
+    at_message!("c", "o.shard, o.id"),
+    "
 ),
 counts AS (
     INSERT INTO queue.ledger_delta (shard, tenant, event, recipients)
@@ -131,7 +139,8 @@ journal AS (
                  unnest($39::text[]) AS tls, unnest($40::int[]) AS duration_ms) AS c
 )
 SELECT i FROM ended
-";
+"
+);
 
 /// Ends the attempts of a batch, all units of `shard`. Tells which of them (by their position)
 /// the fence let through; `node` names this machine in the journal.

@@ -6,6 +6,7 @@ use crate::claim::Claimer;
 use crate::connection::answered;
 use crate::error::QueueError;
 use crate::lease::LeasedUnit;
+use crate::lookup::at_message;
 use crate::rows::{LeasedRow, leased_columns, unit_id};
 
 /// From so many unclean takeovers on a unit is attempted alone.
@@ -39,8 +40,8 @@ WITH u AS (
 SELECT ",
     leased_columns!(),
     "
-FROM u JOIN queue.message AS m ON m.shard = $1 AND m.id = u.message
-"
+FROM u JOIN queue.message AS m ON ",
+    at_message!("m", "u.shard, u.message")
 );
 
 impl Claimer {

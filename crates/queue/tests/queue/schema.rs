@@ -1,0 +1,89 @@
+//! Migrations, and which schemas a program works with.
+
+use queue::{ConnectError, DatabaseConfig, Queue};
+use testkit::TestDatabase;
+
+use crate::support::execute;
+
+async fn connect(database: &TestDatabase) -> Result<Queue, ConnectError> {
+    Queue::connect(&DatabaseConfig::new(database.url())).await
+}
+
+#[tokio::test]
+async fn services_that_start_together_migrate_once() {
+    let database = testkit::database().await;
+    let starts = (0..5).map(|_| {
+        let url = database.url().to_owned();
+        tokio::spawn(async move { queue::migrate(&url).await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        start.await.unwrap().unwrap();
+    }
+    connect(&database).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_migrations_there_is_no_queue() {
+    let database = testkit::database().await;
+    let refused = connect(&database).await;
+    assert!(
+        matches!(refused, Err(ConnectError::SchemaMissing)),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_newer_additive_migration_is_welcome() {
+    let database = testkit::database().await;
+    queue::migrate(database.url()).await.unwrap();
+    let mut connection = database.connect().await;
+    execute(
+        &mut connection,
+        "ALTER TABLE queue.message ADD COLUMN novelty text;
+         UPDATE queue.compatibility SET version = 999;
+         INSERT INTO queue._migrations
+             (version, description, success, checksum, execution_time)
+         VALUES (999, 'from the future', true, '', 0)",
+    )
+    .await;
+    queue::migrate(database.url()).await.unwrap();
+    connect(&database).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_has_moved_on_refuses_old_programs_and_the_other_way_round() {
+    let database = testkit::database().await;
+    queue::migrate(database.url()).await.unwrap();
+    let mut connection = database.connect().await;
+    execute(
+        &mut connection,
+        "UPDATE queue.compatibility SET serves_from = 999",
+    )
+    .await;
+    let refused = connect(&database).await;
+    assert!(
+        matches!(
+            refused,
+            Err(ConnectError::ProgramTooOld { oldest: 999, .. })
+        ),
+        "{refused:?}"
+    );
+    execute(
+        &mut connection,
+        "UPDATE queue.compatibility SET version = 0, serves_from = 0",
+    )
+    .await;
+    let refused = connect(&database).await;
+    assert!(
+        matches!(refused, Err(ConnectError::SchemaTooOld { found: 0, .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn errors_name_no_passwords() {
+    let config = DatabaseConfig::new("postgres://user:hunter2@127.0.0.1:1/nowhere");
+    let error = Queue::connect(&config).await.unwrap_err();
+    let told = format!("{config:?} {error} {error:?}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
