@@ -1,12 +1,10 @@
 //! curl submits, as scripts and monitors do.
 
-use std::net::SocketAddr;
-
 use tokio::process::Command;
 
 use super::as_sent::trace_on_top_of;
 use super::present::{Peer, present};
-use super::program::{Ended, run};
+use super::program::run;
 use crate::fleet::{Fleet, PASSWORD};
 
 /// curl's exit code for a login that was refused (its manual, "EXIT CODES").
@@ -20,27 +18,11 @@ async fn text_of_eight_bits_after_starttls() {
     let fleet = Fleet::start().await;
     let message = head("Grüße", "text/plain; charset=utf-8", "8bit")
         + "Über sieben Brücken mußt du geh’n. 日本語 🦙\r\n.\r\n..\r\n.dot\r\n\r\nno dot\r\n";
-    let server = fleet.submission_address();
-    curl(
-        &fleet,
-        "smtp",
-        server,
-        &["--ssl-reqd", "--login-options", "AUTH=PLAIN"],
-        PASSWORD,
-        message.as_bytes(),
-    )
-    .await
-    .well();
-    curl(
-        &fleet,
-        "smtp",
-        server,
-        &["--ssl-reqd", "--login-options", "AUTH=LOGIN"],
-        PASSWORD,
-        message.as_bytes(),
-    )
-    .await
-    .well();
+    for mechanism in ["AUTH=PLAIN", "AUTH=LOGIN"] {
+        let mut curl = curl(&fleet, "smtp", PASSWORD);
+        curl.args(["--ssl-reqd", "--login-options", mechanism]);
+        run(&mut curl, message.as_bytes()).await.well();
+    }
 
     for mail in fleet.mail_of("bob", 2).await {
         let trace = trace_on_top_of(message.as_bytes(), &mail);
@@ -57,19 +39,42 @@ async fn an_attachment_of_two_mebibytes_in_tls_from_the_first_byte() {
     let fleet = Fleet::start().await;
     let mut message = head("attached", "application/octet-stream", "base64").into_bytes();
     message.extend(attachment(2 << 20));
-    curl(
-        &fleet,
-        "smtps",
-        fleet.submission_tls_address(),
-        &[],
-        PASSWORD,
-        &message,
-    )
-    .await
-    .well();
+    run(&mut curl(&fleet, "smtps", PASSWORD), &message)
+        .await
+        .well();
 
     let mail = fleet.first_mail_of("bob").await;
     trace_on_top_of(&message, &mail);
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_added_and_what_is_secret_goes() {
+    if !present(&[Peer::Curl]) {
+        return;
+    }
+    let fleet = Fleet::start().await;
+    let message = "From: alice@example.test\r\nReturn-Path: <x@example.test>\r\nTo: bob@example.test\r\n\
+                   Bcc: carol@example.test,\r\n\tdave@example.test\r\nSubject: short\r\n\r\nBcc: stays here\r\n";
+    run(&mut curl(&fleet, "smtps", PASSWORD), message.as_bytes())
+        .await
+        .well();
+
+    let mail = fleet.first_mail_of("bob").await;
+    let left = "From: alice@example.test\r\nTo: bob@example.test\r\nSubject: short\r\n\r\nBcc: stays here\r\n";
+    trace_on_top_of(left.as_bytes(), &mail);
+    let names = [
+        "Return-Path",
+        "Delivered-To",
+        "Received",
+        "Date",
+        "Message-ID",
+        "From",
+        "To",
+        "Subject",
+    ];
+    assert_eq!(mail.field_names(), names);
+    assert_eq!(mail.fields("Return-Path"), ["<alice@example.test>"]);
     fleet.end().await;
 }
 
@@ -79,28 +84,17 @@ async fn a_wrong_password_is_understood() {
         return;
     }
     let fleet = Fleet::start().await;
-    curl(
-        &fleet,
-        "smtps",
-        fleet.submission_tls_address(),
-        &[],
-        "wrong",
-        b"\r\n",
-    )
-    .await
-    .with_code(LOGIN_DENIED);
+    let mut curl = curl(&fleet, "smtps", "wrong");
+    run(&mut curl, b"\r\n").await.with_code(LOGIN_DENIED);
     fleet.end().await;
 }
 
-/// Submits from alice to bob. curl checks our certificate and its name.
-async fn curl(
-    fleet: &Fleet,
-    scheme: &str,
-    server: SocketAddr,
-    arguments: &[&str],
-    password: &str,
-    message: &[u8],
-) -> Ended {
+/// curl, told to submit from alice to bob. It checks our certificate and its name.
+fn curl(fleet: &Fleet, scheme: &str, password: &str) -> Command {
+    let server = match scheme {
+        "smtps" => fleet.submission_tls_address(),
+        _ => fleet.submission_address(),
+    };
     let port = server.port();
     let mut command = Command::new("curl");
     command
@@ -116,9 +110,8 @@ async fn curl(
             "--mail-rcpt",
             "bob@example.test",
         ])
-        .args(arguments)
         .args(["--upload-file", "-"]);
-    run(&mut command, message).await
+    command
 }
 
 fn head(subject: &str, kind: &str, encoding: &str) -> String {

@@ -60,7 +60,7 @@ impl Postfix {
 
         let mut postfix = Self {
             address,
-            supervisor: supervise(&config),
+            supervisor: supervise(folder.path()),
             folder,
         };
         let mut word = String::new();
@@ -107,6 +107,16 @@ impl Postfix {
     }
 }
 
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of Postfix ---\n{}---", self.log());
+        }
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
 fn with_crlf(stored: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(stored.len() * 21 / 20);
     for line in stored.split_inclusive(|byte| *byte == b'\n') {
@@ -116,16 +126,6 @@ fn with_crlf(stored: &[u8]) -> Vec<u8> {
         }
     }
     bytes
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
-        if std::thread::panicking() {
-            eprintln!("--- log of Postfix ---\n{}---", self.log());
-        }
-    }
 }
 
 /// Makes the folders, for those whose they are to be.
@@ -146,13 +146,12 @@ fn lay_out(folder: &Path) {
     .unwrap();
 }
 
-fn supervise(config: &Path) -> Child {
+fn supervise(folder: &Path) -> Child {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", SUPERVISE, "postfix.sh"])
         .arg(find("postfix").unwrap())
-        .arg(config)
-        .current_dir(config)
+        .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // Ctrl-C ends the test; Postfix is then ended in good order.

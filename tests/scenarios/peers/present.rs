@@ -3,8 +3,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Names a file that tells which tests were passed over.
@@ -27,15 +26,16 @@ pub(crate) enum Peer {
 
 /// Whether this machine has these peers. If not, the calling test is to return at once: that it passes over is said on
 /// the standard error, and in the file that the environment names.
-#[track_caller]
 pub(crate) fn present(peers: &[Peer]) -> bool {
     let missing: Vec<&str> = peers.iter().filter_map(|peer| peer.lacks()).collect();
     if missing.is_empty() {
         return true;
     }
+    // libtest names a test's thread after it.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
     let line = format!(
-        "{} is passed over for want of {}\n",
-        test(Location::caller()),
+        "{test} is passed over for want of {}\n",
         missing.join(" and ")
     );
     // Other than what `eprintln!` writes, this is shown of tests that pass, too.
@@ -80,16 +80,4 @@ fn speaks_tls() -> bool {
         .stderr(Stdio::null())
         .status();
     perl.is_ok_and(|status| status.success())
-}
-
-/// The name of a test; where its thread doesn't bear it, the place.
-fn test(place: &Location<'_>) -> String {
-    let thread = std::thread::current();
-    match thread.name() {
-        Some(name) if name.contains("::") => name.to_owned(),
-        _ => {
-            let file = Path::new(place.file()).file_stem().unwrap_or_default();
-            format!("{}, line {}", file.to_string_lossy(), place.line())
-        }
-    }
 }

@@ -15,6 +15,7 @@ async fn mail_for_our_users_is_taken_by_every_way() {
         ("ESMTP", &[][..]),
         ("SMTP", &["--protocol", "SMTP"]),
         ("ESMTPS", &["--tls"]),
+        ("ESMTPS", &["--tls", "--tls-protocol", "tlsv1_2"]),
         ("ESMTP", &["--pipeline"]),
     ];
     for (number, (protocol, way)) in ways.into_iter().enumerate() {
