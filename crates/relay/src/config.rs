@@ -22,6 +22,9 @@ const LEAST_HOPS: usize = 100;
 /// Fewest recipients that a server must take in one transaction (RFC 5321 §4.5.3.1.8).
 const LEAST_RECIPIENTS: usize = 100;
 
+/// What delivery and the queue are made for, in octets.
+const LARGEST_MESSAGE: u64 = 128 << 20;
+
 /// The configuration of the relay service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -302,6 +305,11 @@ impl Validate for Inbound {
             "must be at least 64KiB (RFC 5321 §4.5.3.1.7)",
         );
         demands.demand(
+            self.message_size <= LARGEST_MESSAGE,
+            "message_size",
+            "must be at most 128MiB: what is larger could be announced, but not delivered",
+        );
+        demands.demand(
             self.content_memory_per_client > self.message_size,
             "content_memory_per_client",
             "must be more than message_size, or the largest messages could not be received",
@@ -372,6 +380,12 @@ mod tests {
 
     fn load(text: &str) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
+        // The certificate of the example isn't on this machine.
+        for name in ["certificate.pem", "key.pem"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let here = folder.path().display().to_string();
+        let text = text.replace("/etc/chasqui/tls", &here);
         let file = folder.path().join("relay.toml");
         std::fs::write(&file, text).unwrap();
         load_file(&file)

@@ -19,6 +19,9 @@ pub const ENVIRONMENT_PREFIX: &str = "CHASQUI_SUBMISSION";
 /// Fewest recipients that a server must take in one transaction (RFC 5321 §4.5.3.1.8).
 const LEAST_RECIPIENTS: usize = 100;
 
+/// What delivery and the queue are made for, in octets.
+const LARGEST_MESSAGE: u64 = 128 << 20;
+
 /// The configuration of the submission service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,6 +164,11 @@ impl Validate for Limits {
             self.message_size >= 64 << 10,
             "message_size",
             "must be at least 64KiB (RFC 5321 §4.5.3.1.7)",
+        );
+        demand(
+            self.message_size <= LARGEST_MESSAGE,
+            "message_size",
+            "must be at most 128MiB: what is larger could be announced, but not delivered",
         );
         demand(
             self.content_memory_per_client > self.message_size,

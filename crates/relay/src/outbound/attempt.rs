@@ -2,6 +2,7 @@
 //! `deliver_remote`) and what is made of it (`conclude`).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smtp::Outcome;
@@ -11,14 +12,23 @@ use super::failure::Failure;
 /// The result of one attempt at one unit.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempted {
-    /// How it ended for the recipients on whom a word was said, by recipient number.
-    pub(crate) outcomes: Vec<(i32, Outcome)>,
+    /// What was said on recipients, by recipient number.
+    pub(crate) said: Vec<(i32, Said)>,
     /// Why nothing is known of the others: the session, the host, or something of ours failed.
     pub(crate) undecided: Option<Failure>,
     /// Whom we spoke with last.
-    pub(crate) far_end: FarEnd,
+    pub(crate) far_end: Arc<FarEnd>,
     /// From the lease to the last word.
     pub(crate) duration: Duration,
+}
+
+/// A word on one recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// What it means.
+    pub(crate) outcome: Outcome,
+    /// Who said it.
+    pub(crate) far_end: Arc<FarEnd>,
 }
 
 /// Whom an attempt spoke with.
@@ -38,9 +48,9 @@ impl Attempted {
     /// All recipients share one failure.
     pub(crate) fn failed(failure: Failure, duration: Duration) -> Self {
         Self {
-            outcomes: Vec::new(),
+            said: Vec::new(),
             undecided: Some(failure),
-            far_end: FarEnd::default(),
+            far_end: Arc::default(),
             duration,
         }
     }

@@ -1,10 +1,14 @@
 //! From what an attempt found out to what is recorded: who is settled and how, when the rest is
 //! due, what the journal says and who is notified. Pure: no clock, no database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use message::dsn::Action;
-use queue::{Completion, Content, JournalEntry, JournalOutcome, LeasedUnit, Rest, Settlement};
+use queue::{
+    Completion, Content, JournalEntry, JournalOutcome, LeasedRecipient, LeasedUnit, Rest,
+    Settlement,
+};
 use smtp::{EnhancedStatus, Outcome, Report};
 use time::OffsetDateTime;
 
@@ -46,6 +50,8 @@ pub(crate) struct Fate {
     pub(crate) end: End,
     /// The words.
     pub(crate) report: Report,
+    /// Who said them.
+    pub(crate) far_end: Arc<FarEnd>,
 }
 
 /// How an attempt ended for a recipient, expiry taken into account.
@@ -79,11 +85,9 @@ impl Conclude {
             .collect();
         let rest = self.rest(&unit, &attempted, &fates, now, spread);
         let given_up = fates.iter().filter_map(Fate::given_up).collect();
-        let notification =
-            self.notifier
-                .notification(&unit, given_up, &attempted.far_end, content, now);
-        let journal = journal(&fates, &attempted.far_end, attempted.duration);
-        let nobody_heard = attempted.outcomes.is_empty();
+        let notification = self.notifier.notification(&unit, given_up, content, now);
+        let journal = journal(&fates, attempted.duration);
+        let nobody_heard = attempted.said.is_empty();
         let suspend = attempted
             .undecided
             .filter(|failure| nobody_heard && failure.suspends_destination());
@@ -144,7 +148,7 @@ impl Conclude {
         spread: f64,
     ) -> Rest {
         let delay = match &attempted.undecided {
-            Some(failure) if failure.suspends_destination() && attempted.outcomes.is_empty() => {
+            Some(failure) if failure.suspends_destination() && attempted.said.is_empty() => {
                 return Rest::Release { charge: true };
             }
             Some(failure) if failure.is_internal() => self.internal_retry.mul_f64(0.5 + spread),
@@ -187,6 +191,7 @@ impl Fate {
             number: self.number,
             action,
             report: self.report.clone(),
+            far_end: Arc::clone(&self.far_end),
         })
     }
 }
@@ -220,31 +225,30 @@ pub(crate) fn words(report: &Report) -> String {
 }
 
 fn fates(unit: &LeasedUnit, attempted: &Attempted, now: OffsetDateTime) -> Vec<Fate> {
-    let expired = now >= unit.expires_at;
-    unit.recipients
-        .iter()
-        .map(|recipient| {
-            let said = attempted
-                .outcomes
-                .iter()
-                .find(|(number, _)| *number == recipient.number);
-            let outcome = said.map_or_else(
-                || undecided(attempted.undecided.as_ref()),
-                |(_, outcome)| outcome.clone(),
-            );
-            let end = match &outcome {
-                Outcome::Delivered(_) => End::Delivered,
-                Outcome::Deferred(_) if expired => End::Expired,
-                Outcome::Deferred(_) => End::Deferred,
-                Outcome::Failed(_) => End::Failed,
-            };
-            Fate {
-                number: recipient.number,
-                end,
-                report: outcome.into_report(),
-            }
-        })
-        .collect()
+    // A trouble of ours is no attempt: what it kept us from trying doesn't expire yet.
+    let is_ours = (attempted.undecided.as_ref()).is_some_and(Failure::is_internal);
+    let expired = now >= unit.expires_at && !is_ours;
+    let fate = |recipient: &LeasedRecipient| {
+        let mut said = attempted.said.iter();
+        let said = said.find(|(number, _)| *number == recipient.number);
+        let (outcome, far_end) = match said {
+            Some((_, said)) => (said.outcome.clone(), &said.far_end),
+            None => (undecided(attempted.undecided.as_ref()), &attempted.far_end),
+        };
+        let end = match &outcome {
+            Outcome::Delivered(_) => End::Delivered,
+            Outcome::Deferred(_) if expired => End::Expired,
+            Outcome::Deferred(_) => End::Deferred,
+            Outcome::Failed(_) => End::Failed,
+        };
+        Fate {
+            number: recipient.number,
+            end,
+            report: outcome.into_report(),
+            far_end: Arc::clone(far_end),
+        }
+    };
+    unit.recipients.iter().map(fate).collect()
 }
 
 fn undecided(failure: Option<&Failure>) -> Outcome {
@@ -274,13 +278,16 @@ fn unsent(unit: &LeasedUnit, outcome: JournalOutcome, reason: &str) -> JournalEn
 }
 
 /// One entry for each group of recipients that fared alike.
-fn journal(fates: &[Fate], far_end: &FarEnd, duration: Duration) -> Vec<JournalEntry> {
+fn journal(fates: &[Fate], duration: Duration) -> Vec<JournalEntry> {
     let mut entries: Vec<JournalEntry> = Vec::new();
     for fate in fates {
-        let outcome = fate.end.journal();
+        let (outcome, far_end) = (fate.end.journal(), &fate.far_end);
         let reply = words(&fate.report);
         let alike = entries.iter_mut().find(|entry| {
-            entry.outcome == outcome && entry.status == fate.report.status && entry.reply == reply
+            entry.outcome == outcome
+                && entry.status == fate.report.status
+                && entry.reply == reply
+                && entry.host_address == far_end.host_address
         });
         if let Some(entry) = alike {
             entry.recipients.push(fate.number);
@@ -305,11 +312,10 @@ fn journal(fates: &[Fate], far_end: &FarEnd, duration: Duration) -> Vec<JournalE
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use queue::{
-        IncarnationId, Lease, LeasedRecipient, QueueId, Shard, Tenant, TraceParent, UnitId,
-    };
+    use queue::{IncarnationId, Lease, QueueId, Shard, Tenant, TraceParent, UnitId};
     use smtp::{Body, Mailbox, Reply, ReplyCode, ReversePath};
 
+    use super::super::attempt::Said;
     use super::*;
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -365,10 +371,17 @@ mod tests {
     }
 
     fn attempted(outcomes: Vec<(i32, Outcome)>, undecided: Option<Failure>) -> Attempted {
+        let said = |outcome| Said {
+            outcome,
+            far_end: Arc::default(),
+        };
+        let outcomes = outcomes.into_iter();
         Attempted {
-            outcomes,
+            said: outcomes
+                .map(|(number, outcome)| (number, said(outcome)))
+                .collect(),
             undecided,
-            far_end: FarEnd::default(),
+            far_end: Arc::default(),
             duration: Duration::ZERO,
         }
     }
@@ -436,6 +449,16 @@ mod tests {
     }
 
     #[test]
+    fn trouble_of_our_own_expires_nothing() {
+        let unit = unit(1);
+        let late = unit.expires_at + Duration::from_secs(1);
+        let failure = Failure::internal("delivery cannot be reached");
+        let conclusion = concluded(unit, attempted(vec![], Some(failure)), late);
+        assert_eq!(end(&conclusion, 0), End::Deferred);
+        assert!(!conclusion.notifies);
+    }
+
+    #[test]
     fn a_recipient_without_a_word_is_deferred_not_lost() {
         let conclusion = concluded(unit(1), attempted(vec![], None), NOW);
         assert_eq!(end(&conclusion, 0), End::Deferred);
@@ -448,7 +471,7 @@ mod tests {
             &attempted(vec![(0, refused(550)), (1, refused(550))], None),
             NOW,
         );
-        let journal = journal(&fates, &FarEnd::default(), Duration::ZERO);
+        let journal = journal(&fates, Duration::ZERO);
         assert_eq!(journal.len(), 2);
         assert_eq!(journal[0].recipients, [0, 1]);
         assert_eq!(journal[1].recipients, [2]);

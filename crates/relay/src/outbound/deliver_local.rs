@@ -1,21 +1,23 @@
 //! Handing one message to delivery over gRPC.
 
-use queue::{Content, LeasedUnit};
-use rpc::delivery::{DeliverRequest, DeliveryClient};
-use smtp::{Mailbox, Outcome};
+use std::sync::Arc;
 
-use super::attempt::FarEnd;
+use queue::{Content, LeasedUnit};
+use rpc::delivery::{DeliverRequest, DeliveryClient, Outcomes};
+use smtp::Mailbox;
+
+use super::attempt::{FarEnd, Said};
 use super::failure::Failure;
 
 /// What delivery said.
 #[derive(Debug)]
 pub(crate) struct Handed {
-    /// An outcome for each recipient, by number; empty when the call failed.
-    pub(crate) outcomes: Vec<(i32, Outcome)>,
+    /// What it said on each recipient, by number; nothing when the call failed.
+    pub(crate) said: Vec<(i32, Said)>,
     /// Why the call failed.
     pub(crate) undecided: Option<Failure>,
     /// Delivery, in the journal's words.
-    pub(crate) far_end: FarEnd,
+    pub(crate) far_end: Arc<FarEnd>,
 }
 
 /// Delivers the units of one message, all to mailboxes of our own.
@@ -24,13 +26,13 @@ pub(crate) async fn deliver(
     units: &[&LeasedUnit],
     content: Content,
 ) -> Handed {
-    let far_end = FarEnd {
+    let far_end = Arc::new(FarEnd {
         host: Some("delivery".to_owned()),
         ..FarEnd::default()
-    };
+    });
     let Some(first) = units.first() else {
         return Handed {
-            outcomes: Vec::new(),
+            said: Vec::new(),
             undecided: None,
             far_end,
         };
@@ -55,14 +57,25 @@ pub(crate) async fn deliver(
     };
     match client.deliver(&request).await {
         Ok(outcomes) => Handed {
-            outcomes,
+            said: said(outcomes, &far_end),
             undecided: None,
             far_end,
         },
         Err(error) => Handed {
-            outcomes: Vec::new(),
+            said: Vec::new(),
             undecided: Some(Failure::internal(error.to_string())),
             far_end,
         },
     }
+}
+
+fn said(outcomes: Outcomes, far_end: &Arc<FarEnd>) -> Vec<(i32, Said)> {
+    let said = |outcome| Said {
+        outcome,
+        far_end: Arc::clone(far_end),
+    };
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .map(|(number, outcome)| (number, said(outcome)))
+        .collect()
 }

@@ -2,19 +2,20 @@
 //! no host is left (RFC 5321 §5.1). One open connection is kept for the messages that follow.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use smtp::client::{Ending, NotBegun, RecipientResult, Stage};
-use smtp::{Body, EnhancedStatus, Mailbox, Outcome, Reply, Report, ReversePath};
+use smtp::client::Ending;
+use smtp::{Body, Mailbox, ReversePath};
 use smtp_net::{
-    ClientConnection, ClientOptions, ClientTls, ConnectCause, ConnectFailure, NotSent,
-    OutboundTransaction,
+    ClientConnection, ClientOptions, ClientTls, ConnectCause, ConnectFailure, OutboundTransaction,
 };
 
 use super::attempt::FarEnd;
 use super::failure::Failure;
 use super::mx::{MxHost, MxResolver};
 use super::route::NextHop;
+use super::shipped::Shipped;
 
 /// What is sent, and to whom, in one go.
 #[derive(Debug, Clone)]
@@ -27,20 +28,6 @@ pub(crate) struct Shipment {
     pub(crate) body: Body,
     /// The content in consecutive parts.
     pub(crate) content: [Bytes; 2],
-}
-
-/// What became of a shipment.
-#[derive(Debug)]
-pub(crate) struct Shipped {
-    /// One for each recipient, in order; none where nothing is known, for which `undecided` says
-    /// why.
-    pub(crate) outcomes: Vec<Option<Outcome>>,
-    /// Why there was no word on some recipients.
-    pub(crate) undecided: Option<Failure>,
-    /// Whom we spoke with last.
-    pub(crate) far_end: FarEnd,
-    /// The lease was no longer certain before a final dot: nothing may be concluded.
-    pub(crate) fenced: bool,
 }
 
 /// Sends to remote hosts.
@@ -118,19 +105,17 @@ impl RemoteSender {
             // An idle connection may have gone stale: that says nothing about the host.
             shipped.undecided = None;
         }
-        let hosts = match self.hosts(next_hop).await {
-            Ok(hosts) => hosts,
-            Err(failure) => {
-                shipped.undecided = Some(failure);
-                return shipped;
+        match self.hosts(next_hop).await {
+            Ok(hosts) => {
+                for host in hosts {
+                    self.try_host(line, &host, shipment, &mut shipped, fence)
+                        .await;
+                    if shipped.is_over() {
+                        break;
+                    }
+                }
             }
-        };
-        for host in hosts {
-            self.try_host(line, &host, shipment, &mut shipped, fence)
-                .await;
-            if shipped.is_over() {
-                break;
-            }
+            Err(failure) => shipped.undecided = Some(failure),
         }
         shipped
     }
@@ -158,11 +143,14 @@ impl RemoteSender {
             Err(failure) => return shipped.note(failure),
         };
         for address in addresses {
-            shipped.far_end = FarEnd {
+            if shipped.has_spoken(address) {
+                continue;
+            }
+            shipped.far_end = Arc::new(FarEnd {
                 host: Some(host.name.clone()),
                 host_address: Some(address.ip()),
                 ..FarEnd::default()
-            };
+            });
             match self.connect(address, &host.name).await {
                 Ok(connection) => {
                     let host = host.name.clone();
@@ -205,9 +193,10 @@ impl RemoteSender {
         shipped: &mut Shipped,
         fence: &(dyn Fn() -> bool + Sync),
     ) {
-        shipped.far_end = open.far_end();
-        loop {
-            let pending = shipped.pending();
+        let address = open.connection.peer();
+        shipped.far_end = Arc::new(open.far_end());
+        let mut pending = shipped.pending();
+        while !pending.is_empty() {
             let recipients: Vec<Mailbox> = pending
                 .iter()
                 .filter_map(|index| shipment.recipients.get(*index).cloned())
@@ -218,20 +207,15 @@ impl RemoteSender {
                 body: shipment.body,
                 content: &shipment.content,
             };
+            let asked = std::mem::take(&mut pending);
             match open.connection.send(&transaction, fence).await {
-                Ok(results) => shipped.apply(&pending, results),
-                Err(NotSent::Fenced) => {
-                    shipped.fenced = true;
-                    return;
-                }
-                Err(not_sent) => shipped.not_sent(&pending, not_sent),
+                // The session calls a recipient one too many only after it accepted another, so
+                // that each transaction settles somebody.
+                Ok(results) => pending = shipped.apply(address, &asked, results),
+                Err(not_sent) => shipped.not_sent(address, &asked, not_sent),
             }
-            let another = shipped.pending().len() < pending.len() && !shipped.is_over();
-            if !open.connection.is_reusable() {
+            if shipped.fenced || !open.connection.is_reusable() {
                 return;
-            }
-            if !another {
-                break;
             }
         }
         if open.connection.transactions() < self.messages_per_connection {
@@ -255,144 +239,6 @@ impl OpenLine {
             )),
         }
     }
-}
-
-impl Shipped {
-    fn nothing(recipients: usize) -> Self {
-        Self {
-            outcomes: vec![None; recipients],
-            undecided: None,
-            far_end: FarEnd::default(),
-            fenced: false,
-        }
-    }
-
-    /// Nobody got a word: no host gave us a session, or none kept it.
-    pub(crate) fn is_turned_away(&self) -> bool {
-        self.outcomes.iter().all(Option::is_none)
-            && self
-                .undecided
-                .as_ref()
-                .is_some_and(Failure::suspends_destination)
-    }
-
-    fn is_over(&self) -> bool {
-        self.fenced || self.outcomes.iter().all(Option::is_some)
-    }
-
-    fn pending(&self) -> Vec<usize> {
-        let undecided = self
-            .outcomes
-            .iter()
-            .enumerate()
-            .filter(|(_, outcome)| outcome.is_none());
-        undecided.map(|(index, _)| index).collect()
-    }
-
-    fn note(&mut self, failure: Failure) {
-        self.undecided = Some(match self.undecided.take() {
-            Some(earlier) => earlier.or(failure),
-            None => failure,
-        });
-    }
-
-    fn decide(&mut self, index: usize, outcome: Outcome) {
-        if let Some(place) = self.outcomes.get_mut(index) {
-            *place = Some(outcome);
-        }
-    }
-
-    fn not_sent(&mut self, pending: &[usize], not_sent: NotSent) {
-        let failure = match not_sent {
-            NotSent::NotBegun(NotBegun::Unsupported8Bit) => Failure::not_sendable(
-                EnhancedStatus::new(5, 6, 3),
-                "the message has 8-bit content, which the host does not take (no 8BITMIME, RFC 6152)",
-            ),
-            NotSent::NotBegun(NotBegun::TooLarge { limit }) => Failure::not_sendable(
-                EnhancedStatus::new(5, 3, 4),
-                format!(
-                    "the message is larger than the {limit} octets that the host takes (SIZE, RFC 1870)"
-                ),
-            ),
-            NotSent::Content(error) => {
-                Failure::not_sendable(EnhancedStatus::new(5, 6, 0), error.to_string())
-            }
-            NotSent::NotBegun(error) => return self.note(Failure::lost(error.to_string())),
-            NotSent::Fenced => return self.fenced = true,
-        };
-        for index in pending {
-            self.decide(*index, failure.clone().into_outcome());
-        }
-    }
-
-    fn apply(&mut self, pending: &[usize], results: Vec<RecipientResult>) {
-        if results.is_empty() {
-            self.note(Failure::broken_off(
-                "the session ended before the transaction did",
-            ));
-        }
-        for (index, result) in pending.iter().zip(results) {
-            match judge(result) {
-                Judged::Decided(outcome) => self.decide(*index, outcome),
-                Judged::NextHost(failure) => self.note(failure),
-                Judged::NextTransaction => {}
-            }
-        }
-    }
-}
-
-enum Judged {
-    Decided(Outcome),
-    NextHost(Failure),
-    NextTransaction,
-}
-
-/// What a far end's word on one recipient means.
-fn judge(result: RecipientResult) -> Judged {
-    match result {
-        RecipientResult::Accepted(reply) => {
-            let status = reply.status.unwrap_or(EnhancedStatus::new(2, 0, 0));
-            Judged::Decided(Outcome::Delivered(Report::new(
-                status,
-                Some(reply),
-                "accepted",
-            )))
-        }
-        RecipientResult::Refused { stage, reply } if ends_session(&reply) => {
-            Judged::NextHost(Failure::session_refused(reply, &stage.to_string()))
-        }
-        RecipientResult::Refused {
-            stage: Stage::Rcpt,
-            reply,
-        } => Judged::Decided(Failure::recipient_refused(reply).into_outcome()),
-        RecipientResult::Refused { stage, reply } => {
-            Judged::Decided(Failure::message_refused(reply, &stage.to_string()).into_outcome())
-        }
-        RecipientResult::TooManyRecipients(_) => Judged::NextTransaction,
-        // RFC 5321 §4.5.3.2.6, RFC 1047: the far end may have it. Asking another host at once would
-        // make a duplicate likely; later is soon enough.
-        RecipientResult::Interrupted {
-            stage: Stage::FinalDot,
-            ending,
-        } => Judged::Decided(
-            Failure::lost(format!(
-                "{ending} after the final dot: the message may arrive twice"
-            ))
-            .into_outcome(),
-        ),
-        RecipientResult::Interrupted {
-            stage,
-            ending: Ending::ByServer(reply),
-        } => Judged::NextHost(Failure::session_refused(reply, &stage.to_string())),
-        RecipientResult::Interrupted { stage, ending } => {
-            Judged::NextHost(Failure::broken_off(format!("{ending} ({stage})")))
-        }
-    }
-}
-
-/// RFC 5321 §3.8: with 421 the server closes, whatever was asked.
-fn ends_session(reply: &Reply) -> bool {
-    reply.code == smtp::ReplyCode::UNAVAILABLE
 }
 
 fn connect_failure(failure: ConnectFailure) -> Failure {

@@ -1,6 +1,5 @@
 //! One log line for each event in a message's life (see `service::message_log`).
 
-use std::fmt;
 use std::time::Duration;
 
 use queue::{LeasedRecipient, LeasedUnit, QueueId};
@@ -20,7 +19,6 @@ pub(crate) struct AttemptStory {
     queue_id: QueueId,
     reverse_path: ReversePath,
     recipients: Vec<LeasedRecipient>,
-    far_end: FarEnd,
     attempt: i32,
     accepted_at: OffsetDateTime,
 }
@@ -37,13 +35,12 @@ pub(crate) fn attempt_begins(unit: &LeasedUnit, next_hop: &NextHop) {
 
 impl AttemptStory {
     /// The story of an attempt at `unit`.
-    pub(crate) fn new(unit: &LeasedUnit, next_hop: String, far_end: FarEnd) -> Self {
+    pub(crate) fn new(unit: &LeasedUnit, next_hop: String) -> Self {
         Self {
             next_hop,
             queue_id: unit.lease.unit.queue_id,
             reverse_path: unit.reverse_path.clone(),
             recipients: unit.recipients.clone(),
-            far_end,
             attempt: unit.lease.attempt,
             accepted_at: unit.accepted_at,
         }
@@ -78,7 +75,7 @@ impl AttemptStory {
         let delay = OffsetDateTime::now_utc() - self.accepted_at;
         let told = message_log::Fate {
             recipient: &recipient.mailbox,
-            next_hop: self,
+            next_hop: &host(&fate.far_end, &self.next_hop),
             delay: Duration::try_from(delay).unwrap_or_default(),
             status: &fate.report.status,
             reply: &words(&fate.report),
@@ -101,12 +98,10 @@ impl AttemptStory {
 }
 
 /// The host that was spoken with, else the next hop: `mx.example.org[192.0.2.1]`.
-impl fmt::Display for AttemptStory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.far_end.host, self.far_end.host_address) {
-            (Some(host), Some(address)) => write!(f, "{host}[{address}]"),
-            (Some(host), None) => f.write_str(host),
-            (None, _) => f.write_str(&self.next_hop),
-        }
+fn host(far_end: &FarEnd, next_hop: &str) -> String {
+    match (&far_end.host, far_end.host_address) {
+        (Some(host), Some(address)) => format!("{host}[{address}]"),
+        (Some(host), None) => host.clone(),
+        (None, _) => next_hop.to_owned(),
     }
 }

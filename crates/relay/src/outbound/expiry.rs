@@ -6,7 +6,7 @@ use std::sync::Arc;
 use queue::{Expired, Queue};
 use smtp::EnhancedStatus;
 
-use super::attempt::{Attempted, FarEnd};
+use super::attempt::Attempted;
 use super::conclude::Conclude;
 use super::events::AttemptStory;
 use super::failure::Failure;
@@ -50,7 +50,7 @@ impl Expiry {
             Failure::not_reached(EnhancedStatus::new(4, 4, 1), words),
             std::time::Duration::ZERO,
         );
-        let story = AttemptStory::new(&unit, "suspended".to_owned(), FarEnd::default());
+        let story = AttemptStory::new(&unit, "suspended".to_owned());
         let destination = unit.destination();
         let now = time::OffsetDateTime::now_utc();
         let ending = Ending {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use smtp::client::Ending;
 use smtp::{EnhancedStatus, Outcome, Reply, Report};
 
 /// How far a failure reaches.
@@ -88,6 +89,14 @@ impl Failure {
             None,
             detail,
         )
+    }
+
+    /// No reply to the final dot: the far end may have the message (RFC 5321 §4.5.3.2.6, RFC 1047).
+    /// To ask another host at once would make a duplicate likely; later is soon enough.
+    pub(crate) fn unanswered_dot(ending: &Ending) -> Self {
+        Self::broken_off(format!(
+            "{ending} after the final dot: the message may arrive twice"
+        ))
     }
 
     /// The host refuses the whole session: a greeting or EHLO that isn't 2xx, or a 421 at any point

@@ -24,5 +24,6 @@ pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod scheduler;
 pub(crate) mod settle;
+pub(crate) mod shipped;
 pub(crate) mod suspensions;
 pub(crate) mod worker;

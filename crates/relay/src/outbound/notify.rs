@@ -1,6 +1,7 @@
 //! The DSN that tells a sender what the queue gave up on (RFC 3464, RFC 5321 §6.1).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use message::dsn::{Action, Dsn, FailedRecipient, Original};
 use queue::{Content, LeasedUnit, NewMessage, Origin, QueueId, Service};
@@ -29,6 +30,8 @@ pub(crate) struct GivenUp {
     pub(crate) action: Action,
     /// Why.
     pub(crate) report: Report,
+    /// Who said so.
+    pub(crate) far_end: Arc<FarEnd>,
 }
 
 impl Notifier {
@@ -39,7 +42,6 @@ impl Notifier {
         &self,
         unit: &LeasedUnit,
         given_up: Vec<GivenUp>,
-        far_end: &FarEnd,
         content: &Content,
         now: OffsetDateTime,
     ) -> Option<NewMessage> {
@@ -49,7 +51,7 @@ impl Notifier {
             .filter(|_| !given_up.is_empty())?;
         let recipients: Vec<FailedRecipient> = given_up
             .into_iter()
-            .filter_map(|given_up| self.failed_recipient(unit, given_up, far_end, now))
+            .filter_map(|given_up| failed_recipient(unit, given_up, now))
             .collect();
         let original_id = unit.lease.unit.queue_id;
         let id = QueueId::generate(original_id.shard());
@@ -78,34 +80,32 @@ impl Notifier {
             lease_to: None,
         })
     }
+}
 
-    fn failed_recipient(
-        &self,
-        unit: &LeasedUnit,
-        given_up: GivenUp,
-        far_end: &FarEnd,
-        now: OffsetDateTime,
-    ) -> Option<FailedRecipient> {
-        let recipient = unit
-            .recipients
-            .iter()
-            .find(|recipient| recipient.number == given_up.number)?;
-        let remote_mta = given_up
-            .report
-            .reply
-            .as_ref()
-            .and(far_end.host.as_deref())
-            .map(mta_name);
-        Some(FailedRecipient {
-            recipient: recipient.mailbox.clone(),
-            action: given_up.action,
-            status: given_up.report.status,
-            diagnostic: given_up.report.reply,
-            remote_mta,
-            last_attempt: Some(now),
-            detail: given_up.report.detail,
-        })
-    }
+fn failed_recipient(
+    unit: &LeasedUnit,
+    given_up: GivenUp,
+    now: OffsetDateTime,
+) -> Option<FailedRecipient> {
+    let recipient = unit
+        .recipients
+        .iter()
+        .find(|recipient| recipient.number == given_up.number)?;
+    let remote_mta = given_up
+        .report
+        .reply
+        .as_ref()
+        .and(given_up.far_end.host.as_deref())
+        .map(mta_name);
+    Some(FailedRecipient {
+        recipient: recipient.mailbox.clone(),
+        action: given_up.action,
+        status: given_up.report.status,
+        diagnostic: given_up.report.reply,
+        remote_mta,
+        last_attempt: Some(now),
+        detail: given_up.report.detail,
+    })
 }
 
 /// A host as a DSN names it: an address stands in brackets (RFC 3464 §2.3.5, RFC 5321 §4.1.3).

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use queue::{Content, Heart, LeasedUnit};
 use rpc::delivery::DeliveryClient;
 
-use super::attempt::{Attempted, FarEnd};
+use super::attempt::Attempted;
 use super::conclude::{Conclude, Conclusion};
 use super::content::{ContentStore, Fetched};
 use super::deliver_local;
-use super::deliver_remote::{Line, RemoteSender, Shipment, Shipped};
+use super::deliver_remote::{Line, RemoteSender, Shipment};
 use super::events::{AttemptStory, attempt_begins};
 use super::failure::Failure;
 use super::held::{HeldUnit, Place};
 use super::route::NextHop;
 use super::scheduler::Scheduler;
 use super::settle::{Ending, Settler};
+use super::shipped::Shipped;
 
 /// How often a worker looks whether its leases are certain again.
 const HEART_CHECK: Duration = Duration::from_millis(200);
@@ -194,7 +195,7 @@ impl Round<'_> {
         let handed = deliver_local::deliver(delivery, &units, content.content.clone()).await;
         for held in group {
             let attempted = Attempted {
-                outcomes: handed.outcomes.clone(),
+                said: handed.said.clone(),
                 undecided: handed.undecided.clone(),
                 far_end: handed.far_end.clone(),
                 duration: self.started.elapsed(),
@@ -215,7 +216,7 @@ impl Round<'_> {
         let mut resting: HashSet<_> = all.iter().map(|held| held.unit.destination()).collect();
         self.conclude_shipped(all, shipped, content).await;
         for HeldUnit { unit, place } in untried {
-            let ending = self.ending(&unit, place, FarEnd::default());
+            let ending = self.ending(&unit, place);
             // A destination rests once, however many units come back from it.
             let is_first = resting.insert(unit.destination());
             let suspend = failure.clone().filter(|_| is_first);
@@ -227,21 +228,17 @@ impl Round<'_> {
 
     /// Splits what was said on a shipment among its units.
     async fn conclude_shipped(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) {
-        let mut outcomes = shipped.outcomes.into_iter();
+        let (undecided, far_end) = (shipped.undecided.clone(), Arc::clone(&shipped.far_end));
+        let mut words = shipped.into_said();
         for held in group {
-            let numbers: Vec<i32> = held
-                .unit
-                .recipients
-                .iter()
-                .map(|recipient| recipient.number)
-                .collect();
-            let said = numbers.into_iter().zip(outcomes.by_ref());
+            let recipients = held.unit.recipients.iter();
+            let words = recipients.zip(words.by_ref());
             let attempted = Attempted {
-                outcomes: said
-                    .filter_map(|(number, outcome)| Some((number, outcome?)))
+                said: words
+                    .filter_map(|(recipient, said)| Some((recipient.number, said?)))
                     .collect(),
-                undecided: shipped.undecided.clone(),
-                far_end: shipped.far_end.clone(),
+                undecided: undecided.clone(),
+                far_end: Arc::clone(&far_end),
                 duration: self.started.elapsed(),
             };
             self.conclude(held, attempted, &content.content).await;
@@ -261,7 +258,7 @@ impl Round<'_> {
 
     async fn hold(&self, group: Vec<HeldUnit>) {
         for HeldUnit { unit, place } in group {
-            let ending = self.ending(&unit, place, FarEnd::default());
+            let ending = self.ending(&unit, place);
             let conclusion = self.context().conclude.hold(unit);
             self.settle(ending, conclusion).await;
         }
@@ -269,7 +266,7 @@ impl Round<'_> {
 
     async fn discard(&self, group: Vec<HeldUnit>) {
         for HeldUnit { unit, place } in group {
-            let ending = self.ending(&unit, place, FarEnd::default());
+            let ending = self.ending(&unit, place);
             let conclusion = self.context().conclude.discard(unit);
             self.settle(ending, conclusion).await;
         }
@@ -277,7 +274,7 @@ impl Round<'_> {
 
     async fn conclude(&self, held: HeldUnit, attempted: Attempted, content: &Content) {
         let HeldUnit { unit, place } = held;
-        let ending = self.ending(&unit, place, attempted.far_end.clone());
+        let ending = self.ending(&unit, place);
         let now = time::OffsetDateTime::now_utc();
         let conclude = &self.context().conclude;
         let conclusion = conclude.conclude(unit, attempted, content, now, rand::random());
@@ -288,10 +285,10 @@ impl Round<'_> {
         self.context().settler.settle(ending, conclusion).await;
     }
 
-    fn ending(&self, unit: &LeasedUnit, place: Place, far_end: FarEnd) -> Ending {
+    fn ending(&self, unit: &LeasedUnit, place: Place) -> Ending {
         Ending {
             place,
-            story: AttemptStory::new(unit, self.next_hop.to_string(), far_end),
+            story: AttemptStory::new(unit, self.next_hop.to_string()),
             destination: unit.destination(),
             probe: unit.probe,
         }
