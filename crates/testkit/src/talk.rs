@@ -63,6 +63,12 @@ impl SmtpTalk {
         }
     }
 
+    /// Says a line, and returns the reply, whatever it is.
+    pub async fn ask(&mut self, line: &str) -> Answer {
+        self.say(line).await;
+        self.answer().await
+    }
+
     /// Says a line, and expects a code.
     pub async fn command(&mut self, line: &str, code: u16) -> Answer {
         self.say(line).await;
