@@ -9,8 +9,12 @@
 
 mod fleet;
 
+mod bad_input;
+mod inbound;
+mod outages;
 mod outbound;
 mod processes;
+mod submitting;
 
 mod peers;
 mod submitted_to_mailbox;

@@ -20,7 +20,7 @@ use testkit::{DnsServer, TestCertificate, TestDatabase};
 
 pub(crate) use builder::Builder;
 pub(crate) use mailbox::Mail;
-pub(crate) use sending::{letter, submit_over};
+pub(crate) use sending::{begin_data, end_data, letter, submit_over};
 
 use part::{Host, Part};
 pub(crate) use queue::number;

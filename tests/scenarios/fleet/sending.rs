@@ -101,6 +101,19 @@ pub(crate) async fn submit_over(
     }
 }
 
+/// A transaction from alice to bob, up to the point where the content may come.
+pub(crate) async fn begin_data(talk: &mut SmtpTalk) {
+    talk.command("MAIL FROM:<alice@example.test>", 250).await;
+    talk.command("RCPT TO:<bob@example.test>", 250).await;
+    talk.command("DATA", 354).await;
+}
+
+/// The content, which has no line that starts with a dot, and the answer to the final dot.
+pub(crate) async fn end_data(talk: &mut SmtpTalk, content: &str) -> Answer {
+    talk.send(format!("{content}.\r\n").as_bytes()).await;
+    talk.answer().await
+}
+
 /// An address; a bare name is a local one.
 fn address_of(name: &str) -> Mailbox {
     let address = if name.contains('@') {
