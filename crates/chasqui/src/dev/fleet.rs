@@ -1,7 +1,5 @@
 //! The three services, in this process.
 
-use std::future::Future;
-
 use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +15,8 @@ pub(crate) enum FleetError {
     StartRelay(#[source] Box<relay::StartError>),
     #[error("submission does not start: {0}")]
     StartSubmission(#[source] Box<submission::StartError>),
-    #[error("delivery broke: {0}")]
-    Delivery(#[from] delivery::RunError),
-    #[error("the relay broke: {0}")]
-    Relay(#[from] relay::RunError),
-    #[error("submission broke: {0}")]
-    Submission(#[from] submission::RunError),
+    #[error(transparent)]
+    Run(#[from] service::RunError),
     #[error("a service broke")]
     Broken(#[from] JoinError),
     #[error("a service ended by itself")]
@@ -32,13 +26,13 @@ pub(crate) enum FleetError {
 /// A running fleet. Dropped, it ends at once: await [`Fleet::run`] instead.
 pub(crate) struct Fleet {
     /// Submission and relay, which call delivery.
-    callers: Tasks,
-    delivery: Tasks,
+    callers: Services,
+    delivery: Services,
 }
 
 /// Services that end together.
 #[derive(Default)]
-struct Tasks {
+struct Services {
     running: JoinSet<Result<(), FleetError>>,
     stop: CancellationToken,
 }
@@ -47,8 +41,8 @@ impl Fleet {
     /// Starts all three. When this returns `Ok`, they take mail.
     pub(crate) async fn start(configuration: Configuration) -> Result<Self, FleetError> {
         let mut fleet = Self {
-            callers: Tasks::default(),
-            delivery: Tasks::default(),
+            callers: Services::default(),
+            delivery: Services::default(),
         };
         let stop = fleet.delivery.stop.clone();
         let delivery = delivery::run(configuration.delivery, stop)
@@ -86,13 +80,12 @@ impl Fleet {
     }
 }
 
-impl Tasks {
-    fn spawn<E: Into<FleetError>>(
+impl Services {
+    fn spawn(
         &mut self,
-        service: impl Future<Output = Result<(), E>> + Send + 'static,
+        service: impl Future<Output = Result<(), service::RunError>> + Send + 'static,
     ) {
-        self.running
-            .spawn(async { service.await.map_err(Into::into) });
+        self.running.spawn(async { Ok(service.await?) });
     }
 
     /// The next service that ends.

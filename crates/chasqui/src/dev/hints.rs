@@ -1,5 +1,6 @@
 //! What to try next: commands that are ready to be pasted.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -7,6 +8,10 @@ use super::accounts::{CREDENTIALS, People};
 use super::configuration::Configuration;
 use super::logs::LOG;
 use super::state::StateFolder;
+
+/// Another mail server, and someone there.
+const OUTSIDE: &str = "mail.example.org";
+const STRANGER: &str = "someone@example.org";
 
 /// Where to find what, and what to try.
 pub(crate) fn hints(
@@ -54,28 +59,34 @@ fn places(configuration: &Configuration, state: &StateFolder) -> String {
 fn send(address: SocketAddr, people: &People) -> String {
     let (alice, bob) = (&people.alice.mailbox, &people.bob.mailbox);
     let password = people.alice.password.as_str();
+    let (ip, port) = (address.ip(), address.port());
+    let message = message(alice, bob, "hello from curl");
     format!(
         "Send from alice to bob:\n\n  \
-         printf 'From: {alice}\\r\\nTo: {bob}\\r\\nSubject: hello from curl\\r\\n\\r\\nIt works.\\r\\n' | \
-         curl --silent --show-error --ssl-reqd --insecure --url smtp://{address} \
+         {message} | curl --silent --show-error --ssl-reqd --insecure --url smtp://{address} \
          --user '{alice}:{password}' --mail-from {alice} --mail-rcpt {bob} --upload-file -\n\n  \
-         swaks --server {} --port {} --tls --auth PLAIN --auth-user {alice} --auth-password {password} \
-         --from {alice} --to {bob} --header 'Subject: hello from swaks'",
-        address.ip(),
-        address.port(),
+         swaks --server {ip} --port {port} --tls --auth PLAIN --auth-user {alice} \
+         --auth-password {password} --from {alice} --to {bob} --header 'Subject: hello from swaks'",
     )
 }
 
 /// Receiving from another server.
 fn receive(address: SocketAddr, people: &People) -> String {
     let bob = &people.bob.mailbox;
+    let (ip, port) = (address.ip(), address.port());
+    let message = message(&STRANGER, bob, "curl from outside");
     format!(
         "Receive from outside, as another mail server would send:\n\n  \
-         swaks --server {} --port {} --helo mail.example.org --from someone@example.org --to {bob} \
-         --header 'Subject: hello from outside'",
-        address.ip(),
-        address.port(),
+         {message} | curl --silent --show-error --url smtp://{address}/{OUTSIDE} \
+         --mail-from {STRANGER} --mail-rcpt {bob} --upload-file -\n\n  \
+         swaks --server {ip} --port {port} --helo {OUTSIDE} --from {STRANGER} --to {bob} \
+         --header 'Subject: swaks from outside'",
     )
+}
+
+/// A command that writes a message.
+fn message(from: &impl Display, to: &impl Display, subject: &str) -> String {
+    format!(r"printf 'From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nIt works.\r\n'")
 }
 
 fn look(state: &StateFolder, database_url: &str) -> String {

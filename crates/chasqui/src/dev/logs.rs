@@ -19,7 +19,7 @@ const LAST_LOG: &str = "log/chasqui.log.1";
 /// Why there are no logs.
 #[derive(Debug, Error)]
 pub(crate) enum LogsError {
-    #[error("can't write the log {path}: {source}")]
+    #[error("can't write the log {path}")]
     File { path: String, source: io::Error },
     #[error(transparent)]
     Log(#[from] LogError),

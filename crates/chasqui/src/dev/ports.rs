@@ -36,7 +36,7 @@ pub(crate) enum PortError {
         address: SocketAddr,
         flag: &'static str,
     },
-    #[error("can't listen on {address}: {source}; choose another port with {flag} PORT")]
+    #[error("can't listen on {address}: choose another port with {flag} PORT")]
     Refused {
         address: SocketAddr,
         flag: &'static str,

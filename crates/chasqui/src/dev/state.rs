@@ -18,7 +18,7 @@ const OPEN: u32 = 0o644;
 /// Why the state folder cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum StateError {
-    #[error("can't use the folder {}: {source}; choose another with --state DIR", path.display())]
+    #[error("can't use the folder {}: choose another with --state DIR", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(
         "{} is in use by a `chasqui dev` that is running: stop that one, or choose another folder \
@@ -28,7 +28,7 @@ pub(crate) enum StateError {
     InUse { path: PathBuf },
     #[error("{} is no Unicode, and can't be written into a configuration: choose another folder with --state DIR", path.display())]
     NotUnicode { path: PathBuf },
-    #[error("can't {action} {}: {source}; choose a folder of your own with --state DIR", path.display())]
+    #[error("can't {action} {}: choose a folder of your own with --state DIR", path.display())]
     File {
         action: &'static str,
         path: PathBuf,
@@ -201,7 +201,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refused = StateFolder::open(file.path()).unwrap_err().to_string();
         assert!(
-            refused.ends_with("; choose another with --state DIR"),
+            refused.ends_with(": choose another with --state DIR"),
             "{refused}"
         );
     }

@@ -4,7 +4,7 @@ use ::queue::{Queue, UnitPosition};
 use clap::Args;
 
 use super::selection::Filters;
-use super::unit::UnitRow;
+use super::unit::{Suspensions, UnitRow};
 use crate::database::DatabaseArguments;
 use crate::failure::Failure;
 use crate::output::{Output, ago, size};
@@ -54,7 +54,7 @@ pub(crate) async fn run(
         "NEXT TRY",
         "SENDER",
         "RECIPIENTS",
-        "LAST REPLY",
+        "WHY",
     ];
     output.rows(&rows, none, headings, cells)?;
     if has_more {
@@ -66,6 +66,7 @@ pub(crate) async fn run(
 }
 
 async fn fetch(queue: &Queue, filters: &Filters, limit: u32) -> Result<Vec<UnitRow>, Failure> {
+    let suspensions = Suspensions::fetch(queue).await?;
     let mut rows: Vec<UnitRow> = Vec::new();
     for filter in filters.to_queue() {
         let mut after = None;
@@ -79,7 +80,7 @@ async fn fetch(queue: &Queue, filters: &Filters, limit: u32) -> Result<Vec<UnitR
                 break;
             };
             after = Some(UnitPosition(last.unit));
-            rows.extend(page.into_iter().map(UnitRow::from));
+            rows.extend(page.into_iter().map(|unit| suspensions.row(unit)));
         }
     }
     Ok(rows)
@@ -96,10 +97,10 @@ fn cells(row: &UnitRow) -> [String; 9] {
         ago(row.accepted_at.0),
         size(row.size),
         row.attempts.to_string(),
-        row.due(),
+        row.next_try(),
         row.sender(),
         recipients,
-        row.last_reply.as_deref().map(shortened).unwrap_or_default(),
+        shortened(&row.reason()),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ::queue::{AttemptRecord, MessageDetail, QueueId};
 use serde::Serialize;
 
-use super::unit::UnitRow;
+use super::unit::{Suspensions, UnitRow};
 use crate::database::DatabaseArguments;
 use crate::failure::Failure;
 use crate::output::{Output, When, ago, size, table, visible};
@@ -40,8 +40,9 @@ struct Attempt {
     fenced: bool,
 }
 
-impl From<MessageDetail> for Message {
-    fn from(detail: MessageDetail) -> Self {
+impl Message {
+    fn new(detail: MessageDetail, suspensions: &Suspensions) -> Self {
+        let units = detail.units.into_iter();
         Self {
             queue_id: detail.queue_id.to_string(),
             accepted_at: When(detail.queue_id.created_at()),
@@ -51,7 +52,7 @@ impl From<MessageDetail> for Message {
             login: detail.login,
             tls: detail.tls,
             trace: detail.trace,
-            units: detail.units.into_iter().map(UnitRow::from).collect(),
+            units: units.map(|unit| suspensions.row(unit)).collect(),
             attempts: detail.attempts.into_iter().map(Attempt::from).collect(),
         }
     }
@@ -83,7 +84,8 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let queue = database.queue().await?;
     let detail = queue.show(queue_id).await?;
-    let message = Message::from(detail.ok_or(Failure::NoSuchMessage(queue_id))?);
+    let detail = detail.ok_or(Failure::NoSuchMessage(queue_id))?;
+    let message = Message::new(detail, &Suspensions::fetch(&queue).await?);
     output.one(&message, || in_words(&message))
 }
 
@@ -136,7 +138,7 @@ fn queued(units: &[UnitRow]) -> String {
         "NEXT TRY",
         "GIVEN UP",
         "HOLDER",
-        "LAST REPLY",
+        "WHY",
     ];
     let rows = units.iter().map(|unit| {
         [
@@ -144,10 +146,10 @@ fn queued(units: &[UnitRow]) -> String {
             unit.state.to_owned(),
             unit.recipients.join(", "),
             unit.attempts.to_string(),
-            unit.due(),
+            unit.next_try(),
             unit.expires_at.to_string(),
             unit.holder.map_or("-".to_owned(), |id| id.to_string()),
-            unit.last_reply.clone().unwrap_or_default(),
+            unit.reason(),
         ]
     });
     table(headings, rows)

@@ -114,7 +114,8 @@ impl Steering {
     fn passed_over(&self, leased: u64) -> String {
         let being_tried = count(leased, "unit", "is being tried", "are being tried");
         match self {
-            Self::Flush | Self::Release => format!("{being_tried} and left alone"),
+            Self::Flush => format!("{being_tried} and left alone"),
+            Self::Release => format!("{being_tried}, again too if that fails"),
             Self::Hold { .. } => format!("{being_tried} and will be held if that fails"),
             Self::Cancel => {
                 format!("{being_tried}, and will be held rather than tried again if that fails")
@@ -155,7 +156,7 @@ mod tests {
             (
                 &Steering::Release,
                 done(7, 1, false),
-                "7 units are released; 1 unit is being tried and left alone",
+                "7 units are released; 1 unit is being tried, again too if that fails",
             ),
             (
                 &Steering::Cancel,

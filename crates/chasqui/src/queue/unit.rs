@@ -1,9 +1,16 @@
 //! A queued unit, as it is printed.
 
-use ::queue::{QueuedUnit, UnitState};
-use serde::Serialize;
+use std::collections::HashMap;
 
+use ::queue::{DestinationKey, Queue, QueuedUnit, Suspension, UnitState};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::failure::Failure;
 use crate::output::{When, ahead};
+
+/// More destinations than that are not all down at once.
+const MAX_SUSPENSIONS: u32 = 10_000;
 
 #[derive(Serialize)]
 pub(crate) struct UnitRow {
@@ -26,16 +33,38 @@ pub(crate) struct UnitRow {
     pub(crate) holder: Option<i64>,
     pub(crate) last_attempt_at: Option<When>,
     pub(crate) last_status: Option<String>,
+    /// What was said to the last attempt, or why it is held.
     pub(crate) last_reply: Option<String>,
+    /// When the destination is tried again, while it is suspended.
+    pub(crate) suspended_until: Option<When>,
+    /// Why it is suspended.
+    pub(crate) suspension: Option<String>,
 }
 
-impl From<QueuedUnit> for UnitRow {
-    fn from(unit: QueuedUnit) -> Self {
-        Self {
+/// The destinations that get no mail for now.
+pub(crate) struct Suspensions(HashMap<DestinationKey, (OffsetDateTime, String)>);
+
+impl Suspensions {
+    pub(crate) async fn fetch(queue: &Queue) -> Result<Self, Failure> {
+        let suspensions = queue.suspensions(MAX_SUSPENSIONS).await?.into_iter();
+        let while_suspended = |suspension: Suspension| {
+            let until = suspension.until?;
+            Some((suspension.destination, (until, suspension.last_reply)))
+        };
+        Ok(Self(suspensions.filter_map(while_suspended).collect()))
+    }
+
+    /// The unit, and what keeps it waiting.
+    pub(crate) fn row(&self, unit: QueuedUnit) -> UnitRow {
+        let destination = DestinationKey {
+            tenant: unit.tenant,
+            domain: unit.domain,
+        };
+        let suspension = self.0.get(&destination);
+        UnitRow {
             queue_id: unit.unit.queue_id.to_string(),
             unit: unit.unit.number,
             tenant: unit.tenant.0,
-            domain: unit.domain,
             state: unit.state.as_str(),
             reverse_path: unit.reverse_path.as_address(),
             recipients: unit.recipients.iter().map(ToString::to_string).collect(),
@@ -48,6 +77,9 @@ impl From<QueuedUnit> for UnitRow {
             last_attempt_at: unit.last_attempt_at.map(When),
             last_status: unit.last_status,
             last_reply: unit.last_reply,
+            suspended_until: suspension.map(|(until, _)| When(*until)),
+            suspension: suspension.map(|(_, reply)| reply.clone()),
+            domain: destination.domain,
         }
     }
 }
@@ -63,13 +95,27 @@ impl UnitRow {
     }
 
     /// When it is tried next, as far as that is known.
-    pub(crate) fn due(&self) -> String {
-        if self.state == UnitState::Leased.as_str() {
-            "being tried".to_owned()
-        } else if self.state == UnitState::Held.as_str() {
-            "-".to_owned()
-        } else {
-            ahead(self.due_at.0)
+    pub(crate) fn next_try(&self) -> String {
+        if self.is(UnitState::Leased) {
+            return "being tried".to_owned();
         }
+        if self.is(UnitState::Held) {
+            return "-".to_owned();
+        }
+        let due = self.due_at.0;
+        let suspended = self.suspended_until.map(|until| until.0);
+        ahead(suspended.map_or(due, |until| until.max(due)))
+    }
+
+    /// What keeps it in the queue, in the words of whoever does.
+    pub(crate) fn reason(&self) -> String {
+        let waits_for_destination = !self.is(UnitState::Held);
+        let suspension = self.suspension.as_ref().filter(|_| waits_for_destination);
+        let reason = suspension.or(self.last_reply.as_ref());
+        reason.cloned().unwrap_or_default()
+    }
+
+    fn is(&self, state: UnitState) -> bool {
+        self.state == state.as_str()
     }
 }

@@ -3,4 +3,5 @@
 
 mod directory;
 mod operator;
+mod queue;
 mod usage;
