@@ -42,6 +42,19 @@ async fn over_a_new_connection_for_each_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn by_lmtp_to_delivery() {
+    if !present(&[Peer::SmtpSource]) {
+        return;
+    }
+    let fleet = Fleet::start().await;
+    flood(fleet.lmtp_address(), "bob@example.test", &["-L", "-d"]).await;
+
+    // Nothing is queued: an answer comes after the mail.
+    assert_each_once(&fleet.mail_now("bob"));
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn through_postfix_to_us() {
     if !present(&[Peer::Postfix, Peer::SmtpSource]) {
         return;
