@@ -133,6 +133,10 @@ fn lock(folder: &Path) -> Result<File, StartError> {
 
 fn kept(state: &Path) -> Result<PathBuf, StartError> {
     std::fs::create_dir_all(state).map_err(StartError::folder("create", state))?;
+    // Postgres and our scripts run elsewhere, where a relative path would mean another folder.
+    let state = &state
+        .canonicalize()
+        .map_err(StartError::folder("read", state))?;
     let entry = entry_in(state);
     match std::fs::metadata(&entry) {
         Ok(_) => {}

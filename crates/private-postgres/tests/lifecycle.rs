@@ -48,6 +48,15 @@ fn a_second_start_reuses_the_cluster() {
 }
 
 #[test]
+fn a_relative_path_means_the_callers_folder() {
+    let parent = state_folder();
+    let _owner = Owner::spawn_in(parent.path(), "state");
+    let entry = parent.path().join("state/postgres");
+    assert!(!entry.is_symlink(), "the cluster went elsewhere");
+    assert!(entry.is_dir());
+}
+
+#[test]
 fn a_set_up_that_was_cut_short_is_begun_anew() {
     let state = state_folder();
     let (first, _) = start(state.path());

@@ -54,6 +54,14 @@ impl Owner {
         Self::read(Command::new(owner_program()).arg(argument))
     }
 
+    pub fn spawn_in(folder: &Path, argument: &str) -> Self {
+        Self::read(
+            Command::new(owner_program())
+                .arg(argument)
+                .current_dir(folder),
+        )
+    }
+
     pub fn spawn_as(user: &str, program: &Path, argument: &str) -> Self {
         Self::read(
             Command::new("runuser")
