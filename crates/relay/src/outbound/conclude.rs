@@ -13,6 +13,7 @@ use smtp::{EnhancedStatus, Outcome, Report};
 use time::OffsetDateTime;
 
 use super::attempt::{Attempted, FarEnd};
+use super::events::NotificationStory;
 use super::failure::Failure;
 use super::notify::{GivenUp, Notifier};
 use super::retry::{Backoff, due_at};
@@ -33,8 +34,8 @@ pub(crate) struct Conclude {
 pub(crate) struct Conclusion {
     /// What goes to the queue.
     pub(crate) completion: Completion,
-    /// Whether a notification goes with it.
-    pub(crate) notifies: bool,
+    /// The notification that goes with it, for the log.
+    pub(crate) notification: Option<NotificationStory>,
     /// The recipients' fates, for the log.
     pub(crate) fates: Vec<Fate>,
     /// Why the destination is to rest.
@@ -91,13 +92,13 @@ impl Conclude {
         let suspend = attempted
             .undecided
             .filter(|failure| nobody_heard && failure.suspends_destination());
-        let notifies = notification.is_some();
+        let story = notification.as_ref().map(NotificationStory::new);
         let completion = Completion::new(unit, settled, rest)
             .journalled(journal)
             .notifying(notification);
         Conclusion {
             completion,
-            notifies,
+            notification: story,
             fates,
             suspend,
         }
@@ -173,7 +174,7 @@ impl Conclusion {
     fn without_word(completion: Completion, suspend: Option<Failure>) -> Self {
         Self {
             completion,
-            notifies: false,
+            notification: None,
             fates: Vec::new(),
             suspend,
         }
@@ -407,7 +408,7 @@ mod tests {
         assert_eq!(end(&conclusion, 0), End::Delivered);
         assert_eq!(end(&conclusion, 1), End::Failed);
         assert_eq!(end(&conclusion, 2), End::Deferred);
-        assert!(conclusion.notifies);
+        assert!(conclusion.notification.is_some());
         assert!(conclusion.suspend.is_none());
     }
 
@@ -416,7 +417,7 @@ mod tests {
         let down = Failure::unreachable("connection refused");
         let conclusion = concluded(unit(1), attempted(vec![], Some(down.clone())), NOW);
         assert_eq!(conclusion.suspend, Some(down.clone()));
-        assert!(!conclusion.notifies);
+        assert!(conclusion.notification.is_none());
         let outcomes = vec![(0, refused(450))];
         let conclusion = concluded(unit(2), attempted(outcomes, Some(down)), NOW);
         assert_eq!(conclusion.suspend, None, "the host spoke, so it isn't down");
@@ -428,7 +429,7 @@ mod tests {
         let late = unit.expires_at + Duration::from_secs(1);
         let conclusion = concluded(unit, attempted(vec![(0, refused(450))], None), late);
         assert_eq!(end(&conclusion, 0), End::Expired);
-        assert!(conclusion.notifies);
+        assert!(conclusion.notification.is_some());
     }
 
     #[test]
@@ -437,7 +438,7 @@ mod tests {
         unit.reverse_path = ReversePath::Null;
         let conclusion = concluded(unit, attempted(vec![(0, refused(550))], None), NOW);
         assert_eq!(end(&conclusion, 0), End::Failed);
-        assert!(!conclusion.notifies);
+        assert!(conclusion.notification.is_none());
     }
 
     #[test]
@@ -455,7 +456,7 @@ mod tests {
         let failure = Failure::internal("delivery cannot be reached");
         let conclusion = concluded(unit, attempted(vec![], Some(failure)), late);
         assert_eq!(end(&conclusion, 0), End::Deferred);
-        assert!(!conclusion.notifies);
+        assert!(conclusion.notification.is_none());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use queue::{LeasedRecipient, LeasedUnit, QueueId};
-use service::message_log::{self, Message};
-use smtp::ReversePath;
+use queue::{LeasedRecipient, LeasedUnit, NewMessage, QueueId, Service};
+use service::message_log::{self, Message, Source};
+use smtp::{Mailbox, ReversePath};
 use time::OffsetDateTime;
 
 use super::attempt::FarEnd;
@@ -21,6 +21,14 @@ pub(crate) struct AttemptStory {
     recipients: Vec<LeasedRecipient>,
     attempt: i32,
     accepted_at: OffsetDateTime,
+}
+
+/// What the log tells about a notification.
+#[derive(Debug, Clone)]
+pub(crate) struct NotificationStory {
+    queue_id: QueueId,
+    recipients: Vec<Mailbox>,
+    size: usize,
 }
 
 /// An attempt begins.
@@ -94,6 +102,31 @@ impl AttemptStory {
             queue_id: &self.queue_id,
             reverse_path: &self.reverse_path,
         }
+    }
+}
+
+impl NotificationStory {
+    /// The story of a notification that is to be queued.
+    pub(crate) fn new(notification: &NewMessage) -> Self {
+        Self {
+            queue_id: notification.id,
+            recipients: notification.recipients.clone(),
+            size: notification.content.len(),
+        }
+    }
+
+    /// Its COMMIT has succeeded.
+    pub(crate) fn queued(&self) {
+        let message = Message {
+            queue_id: &self.queue_id,
+            reverse_path: &ReversePath::Null,
+        };
+        let source = Source {
+            service: Service::Outbound.as_str(),
+            size: self.size as u64,
+            ..Source::default()
+        };
+        message_log::accepted(&message, &source, &self.recipients);
     }
 }
 

@@ -80,6 +80,11 @@ impl Settler {
 
     /// Sees to it that a conclusion is recorded; waits only while too many others are under way.
     pub(crate) async fn settle(&self, ending: Ending, conclusion: Conclusion) {
+        // First of all: else what is given back would be tried again at once.
+        if let Some(failure) = &conclusion.suspend {
+            let (destination, route) = (&ending.destination, &ending.story.next_hop);
+            self.shared.suspend(destination, failure, route).await;
+        }
         // The semaphore is never closed; without a permit the task would only be one too many.
         let permit = self.shared.under_way.clone().acquire_owned().await.ok();
         let shared = self.shared.clone();
@@ -106,7 +111,7 @@ impl Shared {
         } = ending;
         let Conclusion {
             completion,
-            notifies,
+            notification,
             fates,
             suspend,
         } = conclusion;
@@ -114,7 +119,8 @@ impl Shared {
         match self.completer.complete(completion).await {
             Ok(Completed::Done { .. }) => {
                 story.ended(&fates);
-                if notifies {
+                if let Some(notification) = notification {
+                    notification.queued();
                     self.work.notify_one();
                 }
             }
@@ -124,9 +130,8 @@ impl Shared {
             }
         }
         drop(place);
-        match suspend {
-            Some(failure) => self.suspend(&destination, &failure, &story.next_hop).await,
-            None => self.reopen(destination, probe).await,
+        if suspend.is_none() {
+            self.reopen(destination, probe).await;
         }
     }
 
