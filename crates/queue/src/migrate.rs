@@ -3,10 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 use thiserror::Error;
+
+use crate::connection::answered_within;
 
 /// Longest wait for the connection. Others' migrations are waited for without end.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -19,7 +21,7 @@ pub enum MigrationError {
     Connect(#[source] sqlx::Error),
     /// A migration failed.
     #[error("a migration of the queue schema failed")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
 /// Brings the schema `queue` up to date, over a connection of its own (which must be direct: no
@@ -29,23 +31,20 @@ pub enum MigrationError {
 /// # Errors
 /// Any [`MigrationError`].
 pub async fn migrate(url: &str) -> Result<(), MigrationError> {
-    let pool = connect(url).await.map_err(MigrationError::Connect)?;
+    let mut connection = connect(url).await.map_err(MigrationError::Connect)?;
     // The lock is the session's: whatever happens, it ends with the connection.
-    let done = migrator().run(&pool).await;
-    pool.close().await;
-    done.map_err(MigrationError::Migrate)
+    migrator().run_direct(None, &mut connection, false).await?;
+    // A goodbye that fails costs nothing: the work is committed.
+    let _ = connection.close().await;
+    Ok(())
 }
 
-/// One connection, in the guise of a pool since sqlx's futures on a bare one aren't `Send`.
-async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
+/// One connection, and no pool, which would hide why none can be had.
+async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("chasqui queue migrations")
         .disable_statement_logging();
-    PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(CONNECT_DEADLINE)
-        .connect_with(options)
-        .await
+    answered_within(CONNECT_DEADLINE, options.connect()).await
 }
 
 fn migrator() -> Migrator {
