@@ -12,6 +12,7 @@ mod settings;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::queue::Tenant;
 use directory::{DatabaseConfig, Directory};
 use service::config::ListenTls;
 use smtp::{Domain, Mailbox};
@@ -38,6 +39,8 @@ pub(crate) struct Fleet {
     folder: TempDir,
     /// The operator's hand on the directory.
     pub(crate) directory: Directory,
+    /// Whose the local domain is.
+    tenant: Tenant,
     deliveries: Vec<Delivery>,
     relays: Vec<Relay>,
     submission: Submission,
@@ -100,7 +103,7 @@ impl Fleet {
         for _ in 0..plan.deliveries {
             deliveries.push(site.start_delivery(any_port()).await);
         }
-        let directory = site.directory(&plan.accounts).await;
+        let (directory, tenant) = site.directory(&plan.accounts).await;
         let delivery_targets = targets(deliveries.iter().map(|delivery| delivery.grpc));
         let mut relays = Vec::new();
         for number in 1..=plan.relays {
@@ -116,6 +119,7 @@ impl Fleet {
             database,
             folder,
             directory,
+            tenant,
             deliveries,
             relays,
             submission,
@@ -213,17 +217,17 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    async fn directory(&self, accounts: &[String]) -> Directory {
+    async fn directory(&self, accounts: &[String]) -> (Directory, Tenant) {
         let config = DatabaseConfig::new(self.database.url().into());
         let directory = Directory::connect(&config).await.unwrap();
         let domain = Domain::parse(DOMAIN).unwrap();
-        directory.add_domain(&domain, None).await.unwrap();
+        let tenant = directory.add_domain(&domain, None).await.unwrap();
         for account in accounts {
             let mailbox = Mailbox::parse(account).unwrap();
             let added = directory.add_account(&mailbox, PASSWORD.into()).await;
             added.unwrap();
         }
-        directory
+        (directory, Tenant(tenant))
     }
 
     /// What all services are told.

@@ -62,11 +62,23 @@ impl Fleet {
         self.talk().await.send_message(from, to, content).await
     }
 
-    /// Waits until submission hands mail off to so many relays.
+    /// Waits until submission knows that a destination is suspended.
+    pub(crate) async fn suspension_is_known(&self, domain: &str) {
+        let destination = queue::DestinationKey {
+            tenant: self.tenant,
+            domain: domain.to_owned(),
+        };
+        wait_until("the suspension to be known", async || {
+            self.submission.hand_off.is_suspended(&destination)
+        })
+        .await;
+    }
+
+    /// Waits until submission hands mail off to a relay.
     pub(crate) async fn hand_off_stands(&self) {
         let hand_off = &self.submission.hand_off;
         let request = rpc::hand_off::CreditRequest {
-            tenant: queue::Tenant(1),
+            tenant: self.tenant,
             units: 1,
             size: 1,
         };

@@ -83,6 +83,7 @@ async fn mail_to_elsewhere_flows_meanwhile() {
         .await;
     up.wait_for(1).await;
     fleet.sql_gives(READY, 1).await;
+    fleet.suspension_is_known("down.test").await;
     fleet
         .submit(&["jo@down.test", "jo@up.test"], &letter("to both again"))
         .await;

@@ -21,7 +21,10 @@ async fn assert_expires(script: Script, words: &[&str]) {
     assert_eq!(fleet.recipients("expired").await, 1);
     assert_eq!(fleet.mail_now("alice").len(), 1);
     assert!(
-        fleet.sql("SELECT max(attempt)::bigint FROM queue.attempt").await >= 2,
+        fleet
+            .sql("SELECT max(attempt)::bigint FROM queue.attempt")
+            .await
+            >= 2,
         "it was tried again"
     );
     fleet.end().await;
