@@ -3,8 +3,13 @@
 
 mod harness;
 
+mod as_shipped;
+mod credentials;
 mod delivery_killed;
+mod first_start;
+mod log_lines;
 mod postgres_killed;
+mod refused;
 mod relay_frozen;
 mod relay_killed;
 mod rolling_restart;

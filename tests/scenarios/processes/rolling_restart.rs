@@ -22,6 +22,9 @@ async fn a_rolling_restart_refuses_nobody_and_loses_nothing() {
         restart(service).await;
         load.goes_on(50).await;
     }
+    for relay in &mut fleet.relays {
+        relay.says("producer joined").await;
+    }
     let sent = load.stop().await;
 
     let tally = fleet.tally(&sent, &far_end).await;

@@ -10,7 +10,7 @@ async fn several_clients_mail_by_two_of_each_service_arrives_exactly_once() {
     let database = testkit::database().await;
     let fleet = Plan::of(2, 2, 2).far_end(&far_end).start(&database).await;
     let load = fleet.load(6, 4);
-    load.goes_on(600).await;
+    load.goes_on(400).await;
     let sent = load.stop().await;
 
     let tally = fleet.tally(&sent, &far_end).await;

@@ -1,5 +1,6 @@
 //! A look into the database, over a fresh connection each time: the last one may have died with the server.
 
+use sqlx::AssertSqlSafe;
 use testkit::{TestDatabase, wait_until};
 
 use crate::fleet::number;
@@ -14,6 +15,16 @@ impl Books {
     /// One number out of the database.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         number(&mut self.database.connect().await, query).await
+    }
+
+    /// One text out of the database.
+    pub(crate) async fn text(&self, query: &str) -> String {
+        let mut connection = self.database.connect().await;
+        let query = AssertSqlSafe(query.to_owned());
+        sqlx::query_scalar(query)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
     }
 
     /// Waits until a query gives this number.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use smtp::client::{Config, RecipientResult, Stage, Timeouts};
+use smtp::client::{Config, Stage, Timeouts};
 use smtp::{Body, Domain, Mailbox, ReversePath};
 use smtp_net::{AuthFailure, ClientConnection, ClientOptions, NotSent, OutboundTransaction};
 use testkit::wait_until;
@@ -44,12 +44,11 @@ pub(crate) struct Load {
 impl Load {
     /// So many clients of each way, each of which may turn to any of the addresses.
     pub(super) fn start(ways: &[(Way, usize, Vec<SocketAddr>)]) -> Self {
-        let load = Self {
+        let mut load = Self {
             stop: CancellationToken::new(),
             clients: JoinSet::new(),
             sent: Arc::default(),
         };
-        let mut load = load;
         for (way, count, addresses) in ways {
             for _ in 0..*count {
                 let number = load.clients.len();
@@ -97,8 +96,7 @@ impl Load {
         while let Some(ended) = self.clients.join_next().await {
             ended.unwrap();
         }
-        let sent = self.sent().clone();
-        sent
+        self.sent().clone()
     }
 }
 
@@ -130,13 +128,13 @@ impl Client {
         let connection = ClientConnection::connect(address, "localhost", &options()).await;
         let mut connection = connection.map_err(|failure| match failure.reply() {
             Some(reply) => Trouble::Refused(Stage::Greeting, reply.clone()),
-            None => Trouble::NoSession(failure.to_string()),
+            None => Trouble::NoSession,
         })?;
         if self.way == Way::Submission {
             let login = connection.authenticate(ALICE, PASSWORD).await;
             login.map_err(|failure| match failure {
                 AuthFailure::Refused(reply) => Trouble::Refused(Stage::Auth, reply),
-                other => Trouble::NoSession(other.to_string()),
+                AuthFailure::NotTried(_) | AuthFailure::Ended(_) => Trouble::NoSession,
             })?;
         }
         while !self.stop.is_cancelled() && connection.is_reusable() {
@@ -160,16 +158,16 @@ impl Client {
         };
         let results = connection.send(&transaction, &|| true).await;
         let results = results.map_err(|error| match error {
-            NotSent::NotBegun(_) => Trouble::NoSession(error.to_string()),
+            NotSent::NotBegun(_) => Trouble::NoSession,
             other => panic!("a message that can't be sent: {other}"),
         })?;
         let mut sent = lock(&self.sent);
         let mut trouble = None;
         for (recipient, result) in recipients.iter().zip(results) {
-            match result {
-                RecipientResult::Accepted(_) => sent.acknowledged(self.number, &tag, recipient),
-                other => trouble = Some(Trouble::of(other)),
+            if result.is_accepted() {
+                sent.acknowledged(self.number, &tag, recipient);
             }
+            trouble = Trouble::with(result).or(trouble);
         }
         trouble.map_or(Ok(()), Err)
     }

@@ -12,8 +12,6 @@ pub(crate) const TOKEN: &str = "a-token-that-nobody-can-guess-0001";
 /// How services know each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    /// Not at all: loopback is open.
-    Open,
     /// By a token.
     #[default]
     Token,
@@ -34,7 +32,6 @@ impl Credentials {
     /// What `[grpc]` demands of callers.
     pub(crate) fn demand(self, settings: &mut Settings, folder: &Path) {
         match self {
-            Self::Open => {}
             Self::Token => settings.set(&format!("grpc.token = \"{TOKEN}\"")),
             Self::MutualTls => settings.set(&format!(
                 "grpc.tls.certificate = {}
@@ -50,7 +47,6 @@ impl Credentials {
     /// What a section such as `directory` shows.
     pub(crate) fn show(self, settings: &mut Settings, section: &str, folder: &Path) {
         match self {
-            Self::Open => {}
             Self::Token => settings.set(&format!("{section}.token = \"{TOKEN}\"")),
             Self::MutualTls => settings.set(&format!(
                 "{section}.tls.certificate = {}

@@ -4,28 +4,35 @@
 
 mod arrivals;
 mod books;
+mod caller;
 mod clients;
 mod credentials;
 mod letters;
 mod plan;
 mod ports;
+mod sending;
 mod sent;
 mod service;
+mod shipped;
 
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use testkit::Sink;
+use testkit::{Sink, wait_until};
 
-pub(crate) use arrivals::{Tally, mail_in};
+pub(crate) use arrivals::Tally;
+use arrivals::mail_in;
 pub(crate) use books::{Books, held_by};
+pub(crate) use caller::Caller;
 pub(crate) use clients::{Load, Way};
 pub(crate) use credentials::{Credentials, TOKEN};
 pub(crate) use letters::letter;
 pub(crate) use plan::Plan;
 pub(crate) use ports::steady_address;
+pub(crate) use sending::mail_client;
 pub(crate) use sent::Sent;
 pub(crate) use service::Service;
+pub(crate) use shipped::{PROGRAMS, Shipped, shipped_file, variable};
 
 /// The local domain.
 pub(crate) const DOMAIN: &str = "home.test";
@@ -77,6 +84,11 @@ impl Fleet {
         self.folder.path().join("mail").join(DOMAIN).join(name)
     }
 
+    /// Waits until a mailbox of the local domain has so many messages, and returns all that it has.
+    pub(crate) async fn mail_of(&self, name: &str, count: usize) -> Vec<String> {
+        mail_at(&self.mailbox(name), count).await
+    }
+
     /// Where configuration, certificates and mail lie.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -122,4 +134,12 @@ impl Fleet {
         );
         self.books.assert_balance().await;
     }
+}
+
+/// Waits until a mailbox has so many messages, and returns all that it has.
+pub(crate) async fn mail_at(mailbox: &Path, count: usize) -> Vec<String> {
+    let what = format!("{count} messages in {}", mailbox.display());
+    wait_until(&what, async || mail_in(mailbox).len() >= count).await;
+    let mail = mail_in(mailbox).into_iter();
+    mail.map(|mail| String::from_utf8(mail).unwrap()).collect()
 }

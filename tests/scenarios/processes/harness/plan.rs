@@ -34,6 +34,7 @@ pub(crate) struct Plan {
     relays: usize,
     deliveries: usize,
     credentials: Credentials,
+    everywhere: Settings,
     submission: Settings,
     relay: Settings,
 }
@@ -46,6 +47,7 @@ impl Plan {
             relays: 1,
             deliveries: 1,
             credentials: Credentials::default(),
+            everywhere: Settings::default(),
             submission: Settings::default(),
             relay: Settings::default(),
         };
@@ -70,6 +72,12 @@ impl Plan {
             credentials,
             ..self
         }
+    }
+
+    /// A line of every service's configuration.
+    pub(crate) fn everywhere(mut self, line: &str) -> Self {
+        self.everywhere.set(line);
+        self
     }
 
     /// A line of the relays' configuration.
@@ -181,6 +189,7 @@ impl Site<'_> {
             self.database.url()
         ));
         self.plan.credentials.demand(&mut settings, self.folder);
+        settings.merge(&self.plan.everywhere);
         settings
     }
 

@@ -25,8 +25,8 @@ pub(crate) struct Sent {
 
 /// Why a client comes back.
 pub(super) enum Trouble {
-    /// There was nobody to talk to.
-    NoSession(String),
+    /// There is nobody to talk to: the service is away.
+    NoSession,
     /// The server said no, for now or for ever.
     Refused(Stage, Reply),
     /// The session ended without a word.
@@ -34,17 +34,17 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn of(result: RecipientResult) -> Self {
+    /// What is wrong with a result; nothing if the message was taken.
+    pub(super) fn with(result: RecipientResult) -> Option<Self> {
         match result {
-            RecipientResult::Accepted(reply) | RecipientResult::TooManyRecipients(reply) => {
-                Self::Refused(Stage::Rcpt, reply)
-            }
+            RecipientResult::Accepted(_) => None,
+            RecipientResult::TooManyRecipients(reply) => Some(Self::Refused(Stage::Rcpt, reply)),
             RecipientResult::Refused { stage, reply }
             | RecipientResult::Interrupted {
                 stage,
                 ending: Ending::ByServer(reply),
-            } => Self::Refused(stage, reply),
-            RecipientResult::Interrupted { stage, ending } => Self::Cut(stage, ending),
+            } => Some(Self::Refused(stage, reply)),
+            RecipientResult::Interrupted { stage, ending } => Some(Self::Cut(stage, ending)),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Sent {
 
     pub(super) fn trouble(&mut self, way: Way, trouble: Trouble) {
         let (list, what) = match trouble {
-            Trouble::NoSession(_) => return,
+            Trouble::NoSession => return,
             Trouble::Refused(stage, reply) => {
                 (&mut self.refusals, format!("{way:?} at {stage}: {reply}"))
             }
