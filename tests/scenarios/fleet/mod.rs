@@ -8,14 +8,13 @@ mod part;
 mod queue;
 mod sending;
 mod settings;
+mod site;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ::queue::Tenant;
-use directory::{DatabaseConfig, Directory};
-use service::config::ListenTls;
-use smtp::{Domain, Mailbox};
+use directory::Directory;
 use tempfile::TempDir;
 use testkit::{DnsServer, TestCertificate, TestDatabase};
 
@@ -23,9 +22,9 @@ pub(crate) use builder::Builder;
 pub(crate) use mailbox::Mail;
 pub(crate) use sending::{begin_data, end_data, letter, submit_over};
 
-use part::{Host, Part};
 pub(crate) use queue::number;
 pub(crate) use settings::{Settings, quoted};
+use site::{Delivery, Relay, Site, Submission, any_port, targets};
 
 /// The local domain.
 pub(crate) const DOMAIN: &str = "example.test";
@@ -58,26 +57,6 @@ struct Plan {
     no_names: DnsServer,
 }
 
-struct Delivery {
-    part: Part,
-    grpc: SocketAddr,
-    lmtp: SocketAddr,
-}
-
-struct Relay {
-    part: Part,
-    smtp: SocketAddr,
-    grpc: SocketAddr,
-    reloader: relay::Reloader,
-}
-
-struct Submission {
-    part: Part,
-    starttls: SocketAddr,
-    implicit_tls: SocketAddr,
-    hand_off: rpc::hand_off::HandOff,
-}
-
 impl Fleet {
     /// One relay, one delivery, one submission, and the accounts `alice` and `bob`.
     pub(crate) async fn start() -> Self {
@@ -106,8 +85,8 @@ impl Fleet {
         let (directory, tenant) = site.directory(&plan.accounts).await;
         let delivery_targets = targets(deliveries.iter().map(|delivery| delivery.grpc));
         let mut relays = Vec::new();
-        for number in 1..=plan.relays {
-            let own = site.relay_settings(number, &plan.relay, &delivery_targets);
+        for number in 0..plan.relays {
+            let own = site.relay_settings(number, any_port(), &plan.relay, &delivery_targets);
             relays.push(site.start_relay(&own).await);
         }
         let relay_targets = targets(relays.iter().map(|relay| relay.grpc));
@@ -172,6 +151,12 @@ impl Fleet {
         self.relays[number].part.stop().await;
     }
 
+    /// Starts a relay again; producers find it where it was, other servers do not.
+    pub(crate) async fn restart_relay(&mut self, number: usize) {
+        let settings = self.relay_settings(number);
+        self.relays[number] = self.site().start_relay(&settings).await;
+    }
+
     /// Ends a relay without any order.
     pub(crate) fn kill_relay(&mut self, number: usize) {
         self.relays[number].part.kill();
@@ -180,9 +165,7 @@ impl Fleet {
     /// Changes the first relay's configuration and has it read again, as SIGHUP does.
     pub(crate) fn reload_relay(&mut self, line: &str) {
         self.plan.relay.set(line);
-        let targets = targets(self.deliveries.iter().map(|delivery| delivery.grpc));
-        let own = self.site().relay_settings(1, &self.plan.relay, &targets);
-        let config = own.load(
+        let config = self.relay_settings(0).load(
             &self.folder.path().join("relay.toml"),
             relay::ENVIRONMENT_PREFIX,
         );
@@ -202,140 +185,17 @@ impl Fleet {
         self.assert_books_balance().await;
     }
 
+    fn relay_settings(&self, number: usize) -> Settings {
+        let deliveries = targets(self.deliveries.iter().map(|delivery| delivery.grpc));
+        let grpc = self.relays[number].grpc;
+        let site = self.site();
+        site.relay_settings(number, grpc, &self.plan.relay, &deliveries)
+    }
+
     fn site(&self) -> Site<'_> {
         Site {
             database: &self.database,
             folder: self.folder.path(),
         }
     }
-}
-
-/// Where services are set up.
-struct Site<'a> {
-    database: &'a TestDatabase,
-    folder: &'a Path,
-}
-
-impl Site<'_> {
-    async fn directory(&self, accounts: &[String]) -> (Directory, Tenant) {
-        let config = DatabaseConfig::new(self.database.url().into());
-        let directory = Directory::connect(&config).await.unwrap();
-        let domain = Domain::parse(DOMAIN).unwrap();
-        let tenant = directory.add_domain(&domain, None).await.unwrap();
-        for account in accounts {
-            let mailbox = Mailbox::parse(account).unwrap();
-            let added = directory.add_account(&mailbox, PASSWORD.into()).await;
-            added.unwrap();
-        }
-        (directory, Tenant(tenant))
-    }
-
-    /// What all services are told.
-    fn settings(&self, host_name: &str) -> Settings {
-        let mut settings = Settings::default();
-        settings.set(&format!("host_name = \"{host_name}\""));
-        settings.set(&format!("database.url = \"{}\"", self.database.url()));
-        settings
-    }
-
-    /// What services that speak SMTP are told.
-    fn smtp_settings(&self, host_name: &str) -> Settings {
-        let mut settings = self.settings(host_name);
-        settings.set(&format!(
-            "listen = [{}]
-             tls.certificate = {}
-             tls.key = {}",
-            listen("starttls"),
-            quoted(self.folder.join("smtp.pem")),
-            quoted(self.folder.join("smtp.key")),
-        ));
-        settings
-    }
-
-    async fn start_delivery(&self, grpc: SocketAddr) -> Delivery {
-        let mut settings = self.settings("delivery.fleet.test");
-        let root = quoted(self.folder.join("mail"));
-        settings.set(&format!(
-            "maildir.root = {root}
-             grpc.bind = \"{grpc}\"
-             listen = [{}]",
-            listen("none"),
-        ));
-        let file = self.folder.join("delivery.toml");
-        let config: delivery::Config = settings.load(&file, delivery::ENVIRONMENT_PREFIX);
-        let host = Host::new();
-        let running = host.start(|stop| delivery::run(config, stop)).await;
-        Delivery {
-            grpc: running.grpc_address(),
-            lmtp: running.lmtp_addresses()[0],
-            part: host.keep(running.wait()),
-        }
-    }
-
-    fn relay_settings(&self, number: usize, given: &Settings, deliveries: &str) -> Settings {
-        let mut settings = self.smtp_settings(&format!("mx{number}.fleet.test"));
-        settings.set(&format!(
-            "grpc.bind = \"{}\"
-             directory.targets = {deliveries}
-             delivery.targets = {deliveries}",
-            any_port(),
-        ));
-        settings.merge(given);
-        settings
-    }
-
-    async fn start_relay(&self, settings: &Settings) -> Relay {
-        let file = self.folder.join("relay.toml");
-        let config: relay::Config = settings.load(&file, relay::ENVIRONMENT_PREFIX);
-        let host = Host::new();
-        let running = host.start(|stop| relay::run(config, stop)).await;
-        Relay {
-            smtp: running.sockets()[0],
-            grpc: running.grpc_address(),
-            reloader: running.reloader(),
-            part: host.keep(running.wait()),
-        }
-    }
-
-    async fn start_submission(
-        &self,
-        given: &Settings,
-        deliveries: &str,
-        relays: &str,
-    ) -> Submission {
-        let mut settings = self.smtp_settings("mail.fleet.test");
-        settings.set(&format!(
-            "listen = [{}, {}]
-             directory.targets = {deliveries}
-             relay.targets = {relays}",
-            listen("starttls"),
-            listen("implicit"),
-        ));
-        settings.merge(given);
-        let file = self.folder.join("submission.toml");
-        let config: submission::Config = settings.load(&file, submission::ENVIRONMENT_PREFIX);
-        let host = Host::new();
-        let running = host.start(|stop| submission::run(config, stop)).await;
-        Submission {
-            starttls: running.address(ListenTls::StartTls).unwrap(),
-            implicit_tls: running.address(ListenTls::Implicit).unwrap(),
-            hand_off: running.hand_off().clone(),
-            part: host.keep(running.wait()),
-        }
-    }
-}
-
-/// A socket, by when TLS is spoken.
-fn listen(tls: &str) -> String {
-    let address = any_port();
-    format!("{{ address = \"{address}\", tls = \"{tls}\", drain_deadline = \"2s\" }}")
-}
-
-fn any_port() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-fn targets(addresses: impl Iterator<Item = SocketAddr>) -> String {
-    let quoted: Vec<String> = addresses.map(|address| format!("\"{address}\"")).collect();
-    format!("[{}]", quoted.join(", "))
 }

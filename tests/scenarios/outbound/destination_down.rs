@@ -101,3 +101,27 @@ async fn mail_to_elsewhere_flows_meanwhile() {
     fleet.queue_is_empty().await;
     fleet.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_flushes_need_not_wait_for_the_pause() {
+    let down = Script::new().on(Stage::Greeting, Action::Close);
+    let sink = Sink::start(down).await;
+    let fleet = Fleet::builder()
+        .account("alice")
+        .smart_host("*", sink.address())
+        .relay("outbound.suspend_first = \"1h\"")
+        .relay("outbound.suspend_longest = \"1h\"")
+        .start()
+        .await;
+    fleet.submit(&["jo@far.test"], &letter("hurry")).await;
+    fleet.sql_gives(READY, 1).await;
+    sink.set(Script::new());
+    fleet
+        .execute("SELECT queue.flush(domain => 'far.test')")
+        .await;
+
+    sink.wait_for(1).await;
+    fleet.queue_is_empty().await;
+    assert_eq!(sink.connections(), 2);
+    fleet.end().await;
+}

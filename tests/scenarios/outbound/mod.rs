@@ -15,6 +15,7 @@ mod one_transaction;
 mod other_host;
 mod plain_smtp;
 mod recipient_refused;
+mod report_travels;
 mod smart_host;
 mod tls;
 

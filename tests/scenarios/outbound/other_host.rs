@@ -90,6 +90,29 @@ async fn a_port_that_nobody_listens_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recipients_put_off() {
+    assert_moves_on(at(Stage::Rcpt, Action::reply("450 4.2.0 Not now"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_recipients_that_are_put_off_are_taken_to_the_next() {
+    let first = Script::new().recipient("jo@far.test", "450 4.2.0 Not now");
+    let far = Exchangers::start([first, Script::new()]).await;
+    let fleet = far.fleet().await;
+    let recipients = ["jo@far.test", "di@far.test"];
+    fleet.submit(&recipients, &letter("one each")).await;
+
+    assert_eq!(
+        far.sinks[1].wait_for(1).await[0].recipients,
+        ["jo@far.test"]
+    );
+    fleet.queue_is_empty().await;
+    assert_eq!(far.sinks[0].messages()[0].recipients, ["di@far.test"]);
+    assert_eq!(fleet.attempts("deferred").await, 0);
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_recipient_is_final_and_moves_nowhere() {
     let first = Script::new().recipient("jo@far.test", "550 5.1.1 Nobody by that name");
     let far = Exchangers::start([first, Script::new()]).await;
