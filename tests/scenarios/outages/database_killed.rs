@@ -28,11 +28,14 @@ async fn nothing_acknowledged_is_lost_when_the_database_is_killed_and_comes_back
     sender.send_until(BEFORE + AFTER).await;
 
     fleet.queue_is_empty().await;
-    let subjects = fleet
-        .mail_now("bob")
-        .into_iter()
-        .flat_map(|mail| mail.fields("Subject"));
+    let mails = fleet.mail_now("bob");
+    let subjects = mails.iter().flat_map(|mail| mail.fields("Subject"));
     let arrived: BTreeSet<String> = subjects.collect();
+    assert_eq!(
+        mails.len(),
+        arrived.len(),
+        "delivered again is delivered once"
+    );
     let lost: Vec<&String> = sender.acknowledged.difference(&arrived).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     assert!(arrived.is_subset(&sender.sent));

@@ -1,7 +1,8 @@
 //! Mail that can go nowhere: the sender is told at once, and why.
 
-use testkit::{DnsServer, Zone};
+use testkit::{DnsServer, Script, Sink, Zone};
 
+use super::address;
 use crate::fleet::{Fleet, letter};
 
 /// Submits to `jo@far.test` in this world, and looks at the report.
@@ -44,4 +45,27 @@ async fn ourselves_as_the_best_exchanger() {
         .mx("far.test", 20, "mx.far.test");
     let dns = zone.serve().await;
     assert_reported(&dns, &["Status: 5.4.6"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchanger_in_a_network_where_none_can_be() {
+    let sink = Sink::start(Script::new()).await;
+    let dns = Zone::new().host("far.test", address(1)).serve().await;
+    let fleet = Fleet::builder()
+        .account("alice")
+        .dns(&dns)
+        .exchangers_like(&sink)
+        .relay("outbound.refused_networks = [\"127.0.0.0/8\"]")
+        .start()
+        .await;
+    fleet
+        .submit(&["jo@far.test", "jo@[127.0.0.1]"], &letter("to ourselves"))
+        .await;
+
+    for report in fleet.mail_of("alice", 2).await {
+        report.assert_reports(&["Status: 5.1.2", "to ourselves"]);
+    }
+    fleet.queue_is_empty().await;
+    assert_eq!(sink.connections(), 0);
+    fleet.end().await;
 }

@@ -9,14 +9,15 @@ use crate::fleet::letter;
 async fn recipients_of_several_domains_with_one_next_hop_get_one_copy() {
     let sink = Sink::start(Script::new()).await;
     let fleet = fleet_before(&sink).await;
-    let recipients = ["jo@one.test", "di@one.test", "jo@two.test", "jo@three.test"];
+    let recipients = ["jo@one.test", "Di@ONE.test", "jo@two.test", "jo@three.test"];
     fleet.submit(&recipients, &letter("together")).await;
 
     let mut message = sink.wait_for(1).await.remove(0);
     message.recipients.sort();
     assert_eq!(
         message.recipients,
-        ["di@one.test", "jo@one.test", "jo@three.test", "jo@two.test"]
+        ["Di@one.test", "jo@one.test", "jo@three.test", "jo@two.test"],
+        "local parts stay as they were spelt"
     );
     fleet.queue_is_empty().await;
     assert_eq!(sink.messages().len(), 1);
