@@ -136,6 +136,12 @@ LEFT JOIN (
 "
 );
 
+/// The cursor that starts over.
+pub(crate) const BEFORE_ALL: DestinationKey = DestinationKey {
+    tenant: Tenant(i64::MIN),
+    domain: String::new(),
+};
+
 /// Takes leases for one incarnation.
 #[derive(Debug)]
 pub struct Claimer {
@@ -152,6 +158,8 @@ pub(crate) struct ShardState {
     /// Where the next claim goes on; none starts over.
     cursor: Option<DestinationKey>,
     claimed: DestinationMarks,
+    /// Where the next look for expired units goes on; none starts over.
+    pub(crate) expiry_cursor: Option<DestinationKey>,
     /// Nothing deferred was due before.
     pub(crate) promoted: LowWater,
 }
@@ -182,13 +190,17 @@ impl Claimer {
         shard: Shard,
         limits: ClaimLimits,
     ) -> Result<Vec<LeasedUnit>, QueueError> {
+        let most = usize::try_from(limits.units).unwrap_or(usize::MAX);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
         for _ in 0..MOST_STATEMENTS {
             let (cursor, marks) = self.with_shard(shard, |state| {
                 (state.cursor.take(), state.claimed.current(Instant::now()))
             });
             let from_start = cursor.is_none();
             let claim = self.claim_from(shard, limits, cursor, &marks).await?;
-            let full = claim.taken.len() >= usize::try_from(limits.units).unwrap_or(usize::MAX);
+            let full = claim.taken.len() >= most;
             let next = match claim.taken.last() {
                 Some(last) if full => Some(last.unit.destination()),
                 _ => claim.last_head,
@@ -215,10 +227,7 @@ impl Claimer {
         cursor: Option<DestinationKey>,
         marks: &[(DestinationKey, OffsetDateTime)],
     ) -> Result<Claim, QueueError> {
-        let start = cursor.unwrap_or(DestinationKey {
-            tenant: Tenant(i64::MIN),
-            domain: String::new(),
-        });
+        let start = cursor.unwrap_or(BEFORE_ALL);
         let query = sqlx::query(CLAIM)
             .bind(shard.column())
             .bind(start.tenant.0)

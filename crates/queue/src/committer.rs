@@ -29,6 +29,9 @@ pub(crate) trait BatchWork: Send + Sync + 'static {
     /// Octets that the item adds to a batch.
     fn weight(item: &Self::Item) -> usize;
 
+    /// Whether a crash of the server may undo the commit of the item.
+    fn is_relaxed(&self, item: &Self::Item) -> bool;
+
     /// Commits all items, or none.
     fn commit(
         &self,
@@ -44,10 +47,11 @@ pub(crate) trait BatchWork: Send + Sync + 'static {
     fn refuse(&self, item: Self::Item, fault: Fault, cause: &Cause) -> Self::Answer;
 }
 
-/// A lane's way to commit: the work, and a connection of its own.
+/// A lane's way to commit: the work, and connections of its own.
 pub(crate) struct BatchCommitter<W> {
     work: Arc<W>,
     connection: OwnConnection,
+    relaxed: OwnConnection,
 }
 
 impl<W: BatchWork> BatchCommitter<W> {
@@ -57,21 +61,27 @@ impl<W: BatchWork> BatchCommitter<W> {
         (0..lanes.max(1)).map(move |_| Self {
             work: Arc::clone(&work),
             connection: OwnConnection::new(queue),
+            relaxed: OwnConnection::relaxed(queue),
         })
     }
 
     /// Commits items of one shard, again if they collide with another transaction.
     async fn try_commit(&mut self, items: &[W::Item]) -> Result<W::Receipt, (Fault, Cause)> {
         let shard = items.first().map_or_else(Shard::random, W::shard);
+        let own = if items.iter().all(|item| self.work.is_relaxed(item)) {
+            &mut self.relaxed
+        } else {
+            &mut self.connection
+        };
         let mut tries = 1;
         loop {
-            let connection = match self.connection.get().await {
+            let connection = match own.get().await {
                 Ok(connection) => connection,
                 // Nothing was sent yet: whatever went wrong, nothing was changed.
                 Err(cause) => return Err((Fault::Unavailable, cause)),
             };
             let result = answered(self.work.commit(connection, shard, items)).await;
-            self.connection.note(&result);
+            own.note(&result);
             match result.map_err(|error| (Fault::of(&error), error)) {
                 Ok(receipt) => return Ok(receipt),
                 Err((Fault::Collision, _)) if tries < COLLISION_TRIES => tries += 1,

@@ -29,10 +29,15 @@ pub struct CompleteConfig {
     pub batch_units: usize,
     /// Completions that may wait for a lane; callers beyond them wait.
     pub waiting: usize,
+    /// Whether completions that only say "delivered" are committed without waiting for the disk,
+    /// as if a queue file were unlinked without a sync. Should the database server crash, the
+    /// last of them (less than a second's) are undone and their mail is delivered twice. Failures,
+    /// deferrals and notifications always wait.
+    pub relaxed_deliveries: bool,
 }
 
 impl CompleteConfig {
-    /// Two lanes, at most 500 completions in a commit.
+    /// Two lanes, at most 500 completions in a commit, all on disk.
     #[must_use]
     pub fn new(node: impl Into<String>) -> Self {
         Self {
@@ -40,6 +45,7 @@ impl CompleteConfig {
             lanes: 2,
             batch_units: 500,
             waiting: 4096,
+            relaxed_deliveries: false,
         }
     }
 }
@@ -71,6 +77,7 @@ impl Completer {
     pub fn start(queue: &Queue, config: &CompleteConfig) -> Self {
         let work = Settling {
             node: config.node.as_str().into(),
+            relaxed_deliveries: config.relaxed_deliveries,
         };
         let limits = BatchLimits {
             items: config.batch_units,
@@ -124,6 +131,7 @@ enum Answer {
 
 struct Settling {
     node: Arc<str>,
+    relaxed_deliveries: bool,
 }
 
 impl BatchWork for Settling {
@@ -139,6 +147,10 @@ impl BatchWork for Settling {
     fn weight(item: &Completion) -> usize {
         let notifications = item.notifications.iter();
         notifications.map(|new| new.message.content.len()).sum()
+    }
+
+    fn is_relaxed(&self, end: &Completion) -> bool {
+        self.relaxed_deliveries && end.is_plain_delivery()
     }
 
     /// Healthy completions are one statement. Notifications are queued by a second one, in the

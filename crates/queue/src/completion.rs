@@ -128,6 +128,14 @@ impl Completion {
         self
     }
 
+    /// Whether everybody was delivered, and that is all.
+    pub(crate) fn is_plain_delivery(&self) -> bool {
+        let mut settled = self.settled.iter();
+        self.rest.is_none()
+            && self.notifications.is_empty()
+            && settled.all(|(_, settlement)| *settlement == Settlement::Delivered)
+    }
+
     /// The lease that this ends.
     #[must_use]
     pub const fn lease(&self) -> Lease {

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::{Instant, timeout};
 
 use crate::database::{Queue, STATEMENT_DEADLINE};
@@ -18,32 +18,56 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 /// For so long after a failure to connect nobody tries again: callers get their answer at once,
 /// and the server isn't flooded while it starts.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A connection that was not used for so long may have died unnoticed.
+const IDLE: Duration = Duration::from_secs(1);
+/// Longest wait for its sign of life.
+const PING_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A connection that outlives its failures.
 pub(crate) struct OwnConnection {
     options: Arc<PgConnectOptions>,
     open: Option<PgConnection>,
+    used: Instant,
     refused: Option<(Instant, Cause)>,
 }
 
 impl OwnConnection {
     pub(crate) fn new(queue: &Queue) -> Self {
+        Self::with(queue.options())
+    }
+
+    /// One whose commits don't wait for the disk: a crash of the server may undo the last of them.
+    pub(crate) fn relaxed(queue: &Queue) -> Self {
+        Self::with(queue.relaxed_options())
+    }
+
+    fn with(options: Arc<PgConnectOptions>) -> Self {
         Self {
-            options: queue.options(),
+            options,
             open: None,
+            used: Instant::now(),
             refused: None,
         }
     }
 
-    /// The connection; opened if need be.
+    /// The connection; opened if need be. One that lay idle is asked first if it still lives: a
+    /// server that was restarted meanwhile is no reason to refuse mail.
     pub(crate) async fn get(&mut self) -> Result<&mut PgConnection, Cause> {
-        if self.open.is_none() {
-            self.open = Some(self.connect().await?);
+        let mut kept = self.open.take();
+        if self.used.elapsed() > IDLE
+            && let Some(connection) = &mut kept
+            && answered_within(PING_DEADLINE, connection.ping())
+                .await
+                .is_err()
+        {
+            kept = None;
         }
-        // Just filled.
-        self.open
-            .as_mut()
-            .ok_or_else(|| Arc::new(sqlx::Error::WorkerCrashed))
+        let connection = match kept {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.used = Instant::now();
+        Ok(self.open.insert(connection))
     }
 
     async fn connect(&mut self) -> Result<PgConnection, Cause> {

@@ -113,6 +113,7 @@ pub enum ConnectError {
 pub struct Queue {
     pool: PgPool,
     options: Arc<PgConnectOptions>,
+    relaxed: Arc<PgConnectOptions>,
 }
 
 impl Queue {
@@ -132,6 +133,7 @@ impl Queue {
         check_compatibility(&pool).await?;
         Ok(Self {
             pool,
+            relaxed: Arc::new(options.clone().options([("synchronous_commit", "off")])),
             options: Arc::new(options),
         })
     }
@@ -144,6 +146,11 @@ impl Queue {
     /// How to open a connection of one's own.
     pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
         Arc::clone(&self.options)
+    }
+
+    /// How to open a connection whose commits don't wait for the disk.
+    pub(crate) fn relaxed_options(&self) -> Arc<PgConnectOptions> {
+        Arc::clone(&self.relaxed)
     }
 }
 

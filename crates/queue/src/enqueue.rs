@@ -162,6 +162,11 @@ impl BatchWork for Insertion {
         item.message.content.len()
     }
 
+    /// `250` follows this commit.
+    fn is_relaxed(&self, _item: &PreparedMessage) -> bool {
+        false
+    }
+
     async fn commit(
         &self,
         connection: &mut PgConnection,

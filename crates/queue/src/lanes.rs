@@ -1,13 +1,16 @@
 //! Natural batching: while one commit is in flight, the next one gathers.
 //!
-//! A few *lanes* take jobs from one bounded queue; each commits what it finds, one shard at a
-//! time. Without a timer, a lone job goes at once, and the busier it gets, the larger the batches.
+//! A few *lanes* take jobs from one bounded queue, one lane at a time, and commit what they have
+//! gathered, one shard at a time. A lane that gathers goes when no commit is in flight, or when it
+//! has enough for a commit beside the others. So a lone job goes at once, without a timer, and the
+//! busier it gets, the larger the batches; a statement costs as much as a dozen rows.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::ids::Shard;
 
@@ -59,6 +62,16 @@ pub(crate) struct BatchLimits {
     pub(crate) bytes: usize,
 }
 
+impl BatchLimits {
+    /// So much is worth a commit of its own, beside those in flight.
+    fn enough(self) -> Self {
+        Self {
+            items: self.items.div_ceil(4),
+            bytes: self.bytes.div_ceil(4),
+        }
+    }
+}
+
 /// The lanes are gone, or died: nothing is committed any more.
 #[derive(Debug)]
 pub(crate) struct Closed;
@@ -85,9 +98,13 @@ impl<C: Committer> Lanes<C> {
         waiting: usize,
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(waiting.max(1));
-        let waiting = Arc::new(Mutex::new(waiting));
+        let intake = Arc::new(Intake {
+            waiting: Mutex::new(waiting),
+            in_flight: AtomicUsize::new(0),
+            landed: Notify::new(),
+        });
         for committer in committers {
-            tokio::spawn(run(committer, Arc::clone(&waiting), limits));
+            tokio::spawn(run(committer, Arc::clone(&intake), limits));
         }
         Self { jobs }
     }
@@ -101,49 +118,97 @@ impl<C: Committer> Lanes<C> {
     }
 }
 
-type Waiting<Item, Answer> = Mutex<mpsc::Receiver<Job<Item, Answer>>>;
+/// What the lanes share.
+struct Intake<C: Committer> {
+    /// The lane that gathers has it to itself.
+    waiting: Mutex<mpsc::Receiver<Job<C::Item, C::Answer>>>,
+    /// Commits that other lanes have in flight.
+    in_flight: AtomicUsize,
+    /// A commit has ended.
+    landed: Notify,
+}
 
-async fn run<C: Committer>(
-    mut committer: C,
-    waiting: Arc<Waiting<C::Item, C::Answer>>,
-    limits: BatchLimits,
-) {
+async fn run<C: Committer>(mut committer: C, intake: Arc<Intake<C>>, limits: BatchLimits) {
     let mut gathered = VecDeque::new();
-    while gather(&mut gathered, &waiting, limits.items).await {
-        committer
-            .commit(take_batch::<C>(&mut gathered, limits))
-            .await;
+    while intake.gather(&mut gathered, limits).await {
+        let _flight = Flight::start(&intake);
+        let batch = take_batch::<C>(&mut gathered, limits);
+        committer.commit(batch).await;
     }
 }
 
-/// Takes what waits, up to `most`; if nothing does, waits for the next job. False when there will
-/// be none.
-async fn gather<Item, Answer>(
+/// A commit in flight; ends when dropped, however that comes about.
+struct Flight<'a, C: Committer>(&'a Intake<C>);
+
+impl<'a, C: Committer> Flight<'a, C> {
+    fn start(intake: &'a Intake<C>) -> Self {
+        intake.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(intake)
+    }
+}
+
+impl<C: Committer> Drop for Flight<'_, C> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.landed.notify_one();
+    }
+}
+
+impl<C: Committer> Intake<C> {
+    /// Gathers jobs until it is time to commit. False when there will be no more.
+    async fn gather(
+        &self,
+        gathered: &mut VecDeque<Job<C::Item, C::Answer>>,
+        limits: BatchLimits,
+    ) -> bool {
+        if !gathered.is_empty() {
+            // Left over from a batch of another shard: they have waited long enough.
+            if let Ok(mut waiting) = self.waiting.try_lock() {
+                take_waiting(&mut waiting, gathered, limits.items);
+            }
+            return true;
+        }
+        let mut waiting = self.waiting.lock().await;
+        let Some(first) = waiting.recv().await else {
+            return false;
+        };
+        gathered.push_back(first);
+        let enough = limits.enough();
+        let (mut counted, mut bytes) = (0, 0);
+        loop {
+            take_waiting(&mut waiting, gathered, limits.items);
+            let new = gathered.iter().skip(counted);
+            bytes += new.map(|job| C::weight(&job.item)).sum::<usize>();
+            counted = gathered.len();
+            if self.in_flight.load(Ordering::Relaxed) == 0
+                || gathered.len() >= enough.items
+                || bytes >= enough.bytes
+            {
+                return true;
+            }
+            tokio::select! {
+                () = self.landed.notified() => {}
+                job = waiting.recv() => match job {
+                    Some(job) => gathered.push_back(job),
+                    None => return true,
+                },
+            }
+        }
+    }
+}
+
+/// Takes what waits already, up to `most` in all.
+fn take_waiting<Item, Answer>(
+    waiting: &mut mpsc::Receiver<Job<Item, Answer>>,
     gathered: &mut VecDeque<Job<Item, Answer>>,
-    waiting: &Waiting<Item, Answer>,
     most: usize,
-) -> bool {
-    let mut waiting = if gathered.is_empty() {
-        let mut waiting = waiting.lock().await;
-        match waiting.recv().await {
-            Some(job) => gathered.push_back(job),
-            None => return false,
-        }
-        waiting
-    } else {
-        // Another lane has the queue to itself only while there is nothing in it.
-        match waiting.try_lock() {
-            Ok(waiting) => waiting,
-            Err(_) => return true,
-        }
-    };
+) {
     while gathered.len() < most {
         match waiting.try_recv() {
             Ok(job) => gathered.push_back(job),
             Err(_) => break,
         }
     }
-    true
 }
 
 /// Takes the first job and those behind it that share its shard, as far as the limits allow.
@@ -209,35 +274,42 @@ mod tests {
         proceed: Arc<tokio::sync::Semaphore>,
     }
 
-    fn one_lane(limits: BatchLimits) -> Fixture {
-        let (sender, batches) = mpsc::unbounded_channel();
-        let proceed = Arc::new(tokio::sync::Semaphore::new(0));
-        let recorder = Recorder {
-            batches: sender,
-            proceed: Arc::clone(&proceed),
-        };
-        Fixture {
-            lanes: Lanes::start([recorder], limits, 100),
-            batches,
-            proceed,
+    impl Fixture {
+        fn new(lanes: usize, limits: BatchLimits) -> Self {
+            let (sender, batches) = mpsc::unbounded_channel();
+            let proceed = Arc::new(tokio::sync::Semaphore::new(0));
+            let recorders = (0..lanes).map(|_| Recorder {
+                batches: sender.clone(),
+                proceed: Arc::clone(&proceed),
+            });
+            Self {
+                lanes: Lanes::start(recorders, limits, 100),
+                batches,
+                proceed,
+            }
+        }
+
+        /// Queues a job, and lets the lanes see it.
+        async fn submit(&self, item: (u8, usize)) -> tokio::task::JoinHandle<()> {
+            let lanes = self.lanes.clone();
+            let caller = tokio::spawn(async move { lanes.submit(item).await.unwrap() });
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            caller
         }
     }
 
-    /// Queues jobs while the first is in flight; returns the batches that follow.
+    /// Queues jobs while the first is in flight in the only lane; returns the batches that follow.
     async fn batches_behind_the_first(
         limits: BatchLimits,
         items: &[(u8, usize)],
     ) -> Vec<Vec<(u8, usize)>> {
-        let mut fixture = one_lane(limits);
-        let submit = |item| {
-            let lanes = fixture.lanes.clone();
-            tokio::spawn(async move { lanes.submit(item).await.unwrap() })
-        };
-        let mut answers = vec![submit((0, 0))];
+        let mut fixture = Fixture::new(1, limits);
+        let mut answers = vec![fixture.submit((0, 0)).await];
         assert_eq!(fixture.batches.recv().await.unwrap(), [(0, 0)]);
         for item in items {
-            answers.push(submit(*item));
-            tokio::task::yield_now().await;
+            answers.push(fixture.submit(*item).await);
         }
         fixture.proceed.add_permits(1 + items.len());
         for answer in answers {
@@ -288,5 +360,35 @@ mod tests {
                 vec![(1, 60)]
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_second_lane_goes_when_the_first_has_landed_or_there_is_enough_for_two() {
+        let limits = BatchLimits {
+            items: 12,
+            bytes: 400,
+        };
+        let mut fixture = Fixture::new(2, limits);
+        let mut answers = vec![fixture.submit((0, 0)).await];
+        assert_eq!(fixture.batches.recv().await.unwrap(), [(0, 0)]);
+        answers.push(fixture.submit((1, 1)).await);
+        answers.push(fixture.submit((1, 2)).await);
+        assert!(fixture.batches.try_recv().is_err(), "it gathers");
+        fixture.proceed.add_permits(1);
+        assert_eq!(fixture.batches.recv().await.unwrap(), [(1, 1), (1, 2)]);
+        for item in [(2, 1), (2, 2), (2, 3)] {
+            assert!(fixture.batches.try_recv().is_err(), "it gathers");
+            answers.push(fixture.submit(item).await);
+        }
+        let batch = fixture.batches.recv().await.unwrap();
+        assert_eq!(
+            batch,
+            [(2, 1), (2, 2), (2, 3)],
+            "a quarter of the limit is enough"
+        );
+        fixture.proceed.add_permits(10);
+        for answer in answers {
+            answer.await.unwrap();
+        }
     }
 }

@@ -23,6 +23,12 @@ const RECHECK: Duration = Duration::from_secs(120);
 /// Most destinations that marks are kept for, in one shard.
 const MOST_DESTINATIONS: usize = 1000;
 
+/// Most marks that a scan is told of: each costs it a look, even if nothing is behind it.
+const MOST_MARKS: usize = 64;
+
+/// So many dead entries are worth a mark.
+const WORTHWHILE: u64 = 500;
+
 /// The mark of one index.
 #[derive(Debug, Default)]
 pub(crate) struct LowWater {
@@ -48,21 +54,38 @@ impl LowWater {
 /// The marks of the stretches of one index, by destination.
 #[derive(Debug, Default)]
 pub(crate) struct DestinationMarks {
-    marks: HashMap<DestinationKey, OffsetDateTime>,
+    marks: HashMap<DestinationKey, Stretch>,
     checked: Option<Instant>,
 }
 
+/// What was handed out at the front of a destination's stretch.
+#[derive(Debug)]
+struct Stretch {
+    mark: OffsetDateTime,
+    dead: u64,
+}
+
 impl DestinationMarks {
-    /// Where to start scanning each destination; those not named from their head.
+    /// Where to start scanning the destinations with the most dead entries; those not named are
+    /// scanned from their head.
     pub(crate) fn current(&mut self, now: Instant) -> Vec<(DestinationKey, OffsetDateTime)> {
         if is_due(&mut self.checked, now) {
             return Vec::new();
         }
-        let marks = self.marks.iter();
-        marks.map(|(key, mark)| (key.clone(), *mark)).collect()
+        let stretches = self.marks.iter();
+        let mut heavy: Vec<_> = stretches
+            .filter(|(_, stretch)| stretch.dead >= WORTHWHILE)
+            .collect();
+        heavy.sort_unstable_by_key(|(_, stretch)| std::cmp::Reverse(stretch.dead));
+        heavy.truncate(MOST_MARKS);
+        let marks = heavy.into_iter();
+        marks
+            .map(|(key, stretch)| (key.clone(), stretch.mark))
+            .collect()
     }
 
-    /// Notes that nothing live of that destination is stamped before `stamp`.
+    /// Notes that one more was handed out, and nothing live of that destination is stamped before
+    /// `stamp`.
     pub(crate) fn raise(
         &mut self,
         destination: DestinationKey,
@@ -72,8 +95,12 @@ impl DestinationMarks {
         if self.marks.len() >= MOST_DESTINATIONS && !self.marks.contains_key(&destination) {
             self.marks.clear();
         }
-        let mark = self.marks.entry(destination).or_insert(BEGINNING);
-        *mark = stamp.min(at - MARGIN).max(*mark);
+        let stretch = self.marks.entry(destination).or_insert(Stretch {
+            mark: BEGINNING,
+            dead: 0,
+        });
+        stretch.mark = stamp.min(at - MARGIN).max(stretch.mark);
+        stretch.dead += 1;
     }
 }
 
@@ -125,12 +152,26 @@ mod tests {
             domain: format!("{domain}.example"),
         };
         let now = Instant::now();
-        marks.raise(key(1), NOON, NOON);
+        for _ in 1..WORTHWHILE {
+            marks.raise(key(1), NOON, NOON);
+        }
+        assert_eq!(marks.current(now), [], "not worth it yet");
         marks.raise(key(1), NOON - MARGIN * 3, NOON);
         assert_eq!(marks.current(now), [(key(1), NOON - MARGIN)]);
-        for domain in 2..=MOST_DESTINATIONS + 1 {
+        for domain in 2..=100 {
+            for _ in 0..WORTHWHILE + 1 {
+                marks.raise(key(domain), NOON, NOON);
+            }
+        }
+        let current = marks.current(now);
+        assert_eq!(current.len(), MOST_MARKS);
+        assert!(
+            current.iter().all(|(told, _)| *told != key(1)),
+            "others are heavier"
+        );
+        for domain in 0..=MOST_DESTINATIONS {
             marks.raise(key(domain), NOON, NOON);
         }
-        assert!(marks.current(now).len() <= MOST_DESTINATIONS);
+        assert!(marks.marks.len() <= MOST_DESTINATIONS);
     }
 }

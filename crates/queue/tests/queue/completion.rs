@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use queue::{
-    Completed, Completion, JournalOutcome, LeasedUnit, NewMessage, Origin, QueueId, Rest, Service,
-    Settlement,
+    CompleteConfig, Completed, Completer, Completion, JournalOutcome, LeasedUnit, NewMessage,
+    Origin, QueueId, Rest, Service, Settlement,
 };
 use smtp::{EnhancedStatus, ReversePath};
 use time::OffsetDateTime;
@@ -88,7 +88,7 @@ async fn two_relays_that_finish_the_last_two_units_at_once_leave_nothing_behind(
     .await;
     let mut ends = Vec::new();
     for (blocked, unit) in (1..).zip(units) {
-        let completer = fixture.completer.clone();
+        let completer = Completer::start(&fixture.queue, &CompleteConfig::new("one-of-two"));
         let everybody = settle_all(&unit, Settlement::Delivered);
         let end = Completion::new(unit, everybody, RELEASE);
         ends.push(tokio::spawn(async move { completer.complete(end).await }));

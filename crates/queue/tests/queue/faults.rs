@@ -55,7 +55,6 @@ async fn a_database_that_is_away_is_451_and_heals_by_itself() {
     let (fixture, postgres) = Fixture::on_own_server().await;
     fixture.queue_unleased(&["before@example.com"]).await;
     postgres.stop().await;
-    // The first may meet a connection that was open; after it there is none.
     for _ in 0..2 {
         let error = fixture
             .enqueuer

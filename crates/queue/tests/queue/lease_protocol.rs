@@ -94,7 +94,7 @@ fn nothing_is_stranded_and_nothing_is_completed_twice() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fixture = runtime.block_on(Fixture::new());
     let config = Config {
-        cases: 24,
+        cases: 16,
         max_shrink_iters: 200,
         failure_persistence: None,
         ..Config::default()
@@ -152,6 +152,8 @@ struct World<'a> {
     now: Duration,
     /// How often each accepted recipient was settled.
     settled: HashMap<(QueueId, i32), u32>,
+    /// The last attempt that each unit was leased for.
+    leased: HashMap<UnitId, i32>,
 }
 
 impl<'a> World<'a> {
@@ -178,6 +180,7 @@ impl<'a> World<'a> {
             dead: None,
             now,
             settled: HashMap::new(),
+            leased: HashMap::new(),
         }
     }
 
@@ -189,7 +192,7 @@ impl<'a> World<'a> {
             Operation::EnqueueLeased(relay, recipients) => {
                 let holder = self.relays[relay].relay.id;
                 let units = self.enqueue(recipients, Some(holder)).await;
-                self.relays[relay].holds.extend(units);
+                self.hold(relay, units);
             }
             Operation::LoseHandOff(relay) => {
                 let holder = self.relays[relay].relay.id;
@@ -249,11 +252,11 @@ impl<'a> World<'a> {
         match *operation {
             Operation::Claim(_) => {
                 let units = acting.relay.claim_up_to(2).await;
-                acting.holds.extend(units);
+                self.hold(relay, units);
             }
             Operation::ClaimSuspect(_) => {
                 let suspect = acting.relay.claimer.claim_suspect().await.unwrap();
-                acting.holds.extend(suspect);
+                self.hold(relay, suspect);
             }
             Operation::Adopt(_) => {
                 let known: Vec<UnitId> = acting.holds.iter().map(|unit| unit.lease.unit).collect();
@@ -264,7 +267,7 @@ impl<'a> World<'a> {
                     .adopt(Duration::ZERO, knows)
                     .await
                     .unwrap();
-                acting.holds.extend(adopted);
+                self.hold(relay, adopted);
             }
             Operation::Promote(_) => {
                 acting.relay.promote().await;
@@ -296,7 +299,7 @@ impl<'a> World<'a> {
                     let everybody = settle_all(&unit, Settlement::Failed);
                     let report = report(&unit);
                     let reports = self.end(unit, everybody, RELEASE, vec![report]).await;
-                    self.relays[relay].holds.extend(reports);
+                    self.hold(relay, reports);
                 }
             }
             _ => unreachable!("not a relay's doing"),
@@ -316,6 +319,22 @@ impl<'a> World<'a> {
         self.fixture.enqueuer.enqueue(message).await.unwrap().units
     }
 
+    /// A relay gets leases, each for an attempt that nobody made before.
+    fn hold(&mut self, relay: usize, units: impl IntoIterator<Item = LeasedUnit>) {
+        for unit in units {
+            self.leased(&unit);
+            self.relays[relay].holds.push(unit);
+        }
+    }
+
+    fn leased(&mut self, unit: &LeasedUnit) {
+        let before = self.leased.insert(unit.lease.unit, unit.lease.attempt);
+        assert!(
+            before.is_none_or(|before| before < unit.lease.attempt),
+            "leased twice: {unit:?}"
+        );
+    }
+
     fn accepted(&mut self, id: QueueId, recipients: usize) {
         for number in (0..).take(recipients) {
             self.settled.insert((id, number), 0);
@@ -330,13 +349,19 @@ impl<'a> World<'a> {
         rest: Rest,
         reports: Vec<NewMessage>,
     ) -> Vec<LeasedUnit> {
-        let id = unit.lease.unit.queue_id;
+        let lease = unit.lease;
+        let id = lease.unit.queue_id;
         let null = unit.reverse_path.is_null();
         let report_ids: Vec<QueueId> = reports.iter().map(|report| report.id).collect();
         let end = Completion::new(unit, settled.iter().copied(), rest).notifying(reports);
         let Completed::Done { notifications } = self.fixture.complete(end).await else {
             return Vec::new();
         };
+        assert_eq!(
+            self.leased.get(&lease.unit),
+            Some(&lease.attempt),
+            "a zombie was believed"
+        );
         for (number, _) in settled {
             let times = self.settled.get_mut(&(id, number)).expect("was accepted");
             *times += 1;
@@ -437,6 +462,7 @@ impl<'a> World<'a> {
             let mut units = self.relays[0].relay.claim().await;
             units.extend(self.relays[0].relay.claimer.claim_suspect().await.unwrap());
             for unit in units {
+                self.leased(&unit);
                 let everybody = settle_all(&unit, Settlement::Delivered);
                 self.end(unit, everybody, RELEASE, Vec::new()).await;
             }
