@@ -9,6 +9,7 @@ mod delivery_killed;
 mod first_start;
 mod log_lines;
 mod postgres_killed;
+mod power_cut;
 mod refused;
 mod relay_frozen;
 mod relay_killed;

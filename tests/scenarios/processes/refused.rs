@@ -82,7 +82,7 @@ async fn a_database_server_that_would_lose_mail() {
     let host = Shipped::on(&database).await;
     let mut command = without_fsync(&database).await;
     postgres.stop().await;
-    let _careless = Process::start(&mut command);
+    let mut careless = Process::start(&mut command);
     wait_until("the server to take connections", async || {
         PgConnection::connect(database.url()).await.is_ok()
     })
@@ -91,6 +91,7 @@ async fn a_database_server_that_would_lose_mail() {
         let words = refuses(&mut host.service(program)).await;
         assert!(words.contains("fsync=off"), "{words}");
     }
+    careless.terminate().await;
 }
 
 /// The command by which a server runs, with `fsync=off` in the end.

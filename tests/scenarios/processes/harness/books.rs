@@ -63,6 +63,15 @@ impl Books {
         self.number(&held_by(incarnation)).await
     }
 
+    /// The messages of which an incarnation holds units, as an SQL array.
+    pub(crate) async fn messages_held_by(&self, incarnation: i64) -> String {
+        let query = format!(
+            "SELECT coalesce(array_agg(DISTINCT message), '{{}}')::text
+             FROM queue.unit WHERE holder = {incarnation}"
+        );
+        self.text(&query).await
+    }
+
     /// Waits until an incarnation holds so many units at least.
     pub(crate) async fn hold_much(&self, incarnation: i64, least: i64) {
         let mut connection = self.database.connect().await;
@@ -76,4 +85,9 @@ impl Books {
 /// The query for how many units an incarnation holds.
 pub(crate) fn held_by(incarnation: i64) -> String {
     format!("SELECT count(*) FROM queue.unit WHERE holder = {incarnation}")
+}
+
+/// The query for how many units of some messages, an SQL array of them, are still queued.
+pub(crate) fn left_of(messages: &str) -> String {
+    format!("SELECT count(*) FROM queue.unit WHERE message = ANY ('{messages}'::uuid[])")
 }

@@ -22,7 +22,7 @@ use testkit::{Sink, wait_until};
 
 pub(crate) use arrivals::Tally;
 use arrivals::mail_in;
-pub(crate) use books::{Books, held_by};
+pub(crate) use books::{Books, held_by, left_of};
 pub(crate) use caller::Caller;
 pub(crate) use clients::{Load, Way};
 pub(crate) use credentials::{Credentials, TOKEN};
