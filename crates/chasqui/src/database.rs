@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ::queue::Queue;
 use clap::Args;
@@ -15,6 +16,9 @@ const DATABASE_URL: &str = "DATABASE_URL";
 
 /// One command at a time needs no more.
 const MAX_CONNECTIONS: u32 = 2;
+
+/// Someone waits in front of the terminal.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where the database is. Without either flag: `DATABASE_URL` in the environment.
 #[derive(Debug, Args)]
@@ -56,12 +60,14 @@ impl DatabaseArguments {
     pub(crate) async fn directory(&self) -> Result<Directory, Failure> {
         let mut config = directory::DatabaseConfig::new(self.url()?);
         config.max_connections = MAX_CONNECTIONS;
+        config.acquire_timeout = PATIENCE;
         Ok(Directory::connect(&config).await?)
     }
 
     pub(crate) async fn queue(&self) -> Result<Queue, Failure> {
         let mut config = ::queue::DatabaseConfig::new(self.url()?.expose_secret());
         config.max_connections = MAX_CONNECTIONS;
+        config.acquire_timeout = PATIENCE;
         Ok(Queue::connect(&config).await?)
     }
 }

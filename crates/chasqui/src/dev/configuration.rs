@@ -220,12 +220,12 @@ impl Configuration {
     /// whoever calls there follows.
     fn move_taken_grpc(&mut self, reserved: &mut Reserved) -> Result<(), PortError> {
         if let Some(grpc) = &mut self.submission.grpc {
-            grpc.bind = reserved.find(grpc.bind)?;
+            grpc.bind = reserved.keep_or_find(grpc.bind)?;
         }
         let relay = self.relay.grpc.bind;
-        self.relay.grpc.bind = reserved.find(relay)?;
+        self.relay.grpc.bind = reserved.keep_or_find(relay)?;
         let delivery = self.delivery.grpc.bind;
-        self.delivery.grpc.bind = reserved.find(delivery)?;
+        self.delivery.grpc.bind = reserved.keep_or_find(delivery)?;
         let callers = [
             Some(&mut self.submission.directory),
             self.submission.relay.as_mut(),

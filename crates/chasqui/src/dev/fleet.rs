@@ -25,81 +25,76 @@ pub(crate) enum FleetError {
 
 /// A running fleet. Dropped, it ends at once: await [`Fleet::run`] instead.
 pub(crate) struct Fleet {
-    /// Submission and relay, which call delivery.
-    callers: Services,
-    delivery: Services,
-}
-
-/// Services that end together.
-#[derive(Default)]
-struct Services {
-    running: JoinSet<Result<(), FleetError>>,
-    stop: CancellationToken,
+    submission: Service,
+    relay: Service,
+    delivery: Service,
 }
 
 impl Fleet {
     /// Starts all three. When this returns `Ok`, they take mail.
     pub(crate) async fn start(configuration: Configuration) -> Result<Self, FleetError> {
-        let mut fleet = Self {
-            callers: Services::default(),
-            delivery: Services::default(),
-        };
-        let stop = fleet.delivery.stop.clone();
-        let delivery = delivery::run(configuration.delivery, stop)
+        let stop = CancellationToken::new();
+        let delivery = delivery::run(configuration.delivery, stop.clone())
             .await
             .map_err(|error| FleetError::StartDelivery(Box::new(error)))?;
-        fleet.delivery.spawn(delivery.wait());
-        let stop = fleet.callers.stop.clone();
+        let delivery = Service::spawn(delivery.wait(), stop);
+
+        let stop = CancellationToken::new();
         let relay = relay::run(configuration.relay, stop.clone())
             .await
             .map_err(|error| FleetError::StartRelay(Box::new(error)))?;
-        fleet.callers.spawn(relay.wait());
-        let submission = submission::run(configuration.submission, stop)
+        let relay = Service::spawn(relay.wait(), stop);
+
+        let stop = CancellationToken::new();
+        let submission = submission::run(configuration.submission, stop.clone())
             .await
             .map_err(|error| FleetError::StartSubmission(Box::new(error)))?;
-        fleet.callers.spawn(submission.wait());
-        Ok(fleet)
+        Ok(Self {
+            submission: Service::spawn(submission.wait(), stop),
+            relay,
+            delivery,
+        })
     }
 
-    /// Runs until `shutdown`, or until a service breaks; then ends all of them in good order:
-    /// what is under way is finished, delivery goes last.
+    /// Runs until `shutdown`, or until a service breaks; then ends all of them in good order, each
+    /// before those that it calls.
     pub(crate) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), FleetError> {
-        let broken = tokio::select! {
-            () = shutdown.cancelled() => None,
-            ended = self.callers.next() => ended,
-            ended = self.delivery.next() => ended,
+        let mut result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            ended = self.submission.ended() => ended.and(Err(FleetError::Ended)),
+            ended = self.relay.ended() => ended.and(Err(FleetError::Ended)),
+            ended = self.delivery.ended() => ended.and(Err(FleetError::Ended)),
         };
-        let early = match broken {
-            None => Ok(()),
-            Some(Ok(())) => Err(FleetError::Ended),
-            Some(Err(error)) => Err(error),
-        };
-        let callers = self.callers.end().await;
-        let delivery = self.delivery.end().await;
-        early.and(callers).and(delivery)
+        for service in [&mut self.submission, &mut self.relay, &mut self.delivery] {
+            service.stop.cancel();
+            result = result.and(service.ended().await);
+        }
+        result
     }
 }
 
-impl Services {
+/// A running service, and how it is stopped.
+struct Service {
+    /// One task, which goes when this is dropped.
+    running: JoinSet<Result<(), service::RunError>>,
+    stop: CancellationToken,
+}
+
+impl Service {
     fn spawn(
-        &mut self,
-        service: impl Future<Output = Result<(), service::RunError>> + Send + 'static,
-    ) {
-        self.running.spawn(async { Ok(service.await?) });
+        running: impl Future<Output = Result<(), service::RunError>> + Send + 'static,
+        stop: CancellationToken,
+    ) -> Self {
+        let mut set = JoinSet::new();
+        set.spawn(running);
+        Self { running: set, stop }
     }
 
-    /// The next service that ends.
-    async fn next(&mut self) -> Option<Result<(), FleetError>> {
-        let ended = self.running.join_next().await?;
-        Some(ended.unwrap_or_else(|error| Err(error.into())))
-    }
-
-    async fn end(&mut self) -> Result<(), FleetError> {
-        self.stop.cancel();
-        let mut result = Ok(());
-        while let Some(ended) = self.next().await {
-            result = result.and(ended);
+    /// Waits for its end, if that has not been told yet.
+    async fn ended(&mut self) -> Result<(), FleetError> {
+        match self.running.join_next().await {
+            Some(ended) => Ok(ended??),
+            None => Ok(()),
         }
-        result
     }
 }

@@ -43,7 +43,7 @@ fn places(configuration: &Configuration, state: &StateFolder) -> String {
          credentials    {}\n\
          mail           {}\n\
          configuration  {}\n\
-         log            {}",
+         log            {} (warnings show here too)",
         shown(configuration.submission_address()),
         shown(configuration.submissions_address()),
         shown(configuration.relay_address()),

@@ -1,12 +1,14 @@
-//! The logs of the services: all of it into a file, and warnings to standard error too.
+//! The logs of the services: all of it into a file, and warnings to standard error too, until
+//! everything stops: that parts miss each other then is no news.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use service::config::LogConfig;
 use service::log::LogError;
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -28,7 +30,11 @@ pub(crate) enum LogsError {
 }
 
 /// Sets up the logs of the process. The log of the last start is kept beside the new one.
-pub(crate) fn init(state: &StateFolder, config: &LogConfig) -> Result<(), LogsError> {
+pub(crate) fn init(
+    state: &StateFolder,
+    config: &LogConfig,
+    shutdown: &CancellationToken,
+) -> Result<(), LogsError> {
     let (log, last) = (state.shown(LOG), state.shown(LAST_LOG));
     let failed = |source| LogsError::File {
         path: log.display().to_string(),
@@ -40,7 +46,8 @@ pub(crate) fn init(state: &StateFolder, config: &LogConfig) -> Result<(), LogsEr
     let mut options = OpenOptions::new();
     let file = options.create(true).append(true).open(&log);
     let sink = Sink {
-        file: Arc::new(Mutex::new(file.map_err(failed)?)),
+        file: Mutex::new(file.map_err(failed)?),
+        shutdown: shutdown.clone(),
     };
     let subscriber = service::log::subscriber(config, sink)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogsError::SetUpBefore)
@@ -48,7 +55,8 @@ pub(crate) fn init(state: &StateFolder, config: &LogConfig) -> Result<(), LogsEr
 
 /// Where lines go.
 struct Sink {
-    file: Arc<Mutex<File>>,
+    file: Mutex<File>,
+    shutdown: CancellationToken,
 }
 
 impl<'a> MakeWriter<'a> for Sink {
@@ -62,8 +70,14 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        let is_stopping = self.shutdown.is_cancelled();
+        let least = if is_stopping {
+            Level::ERROR
+        } else {
+            Level::WARN
+        };
         Line {
-            to_terminal: *metadata.level() <= Level::WARN,
+            to_terminal: *metadata.level() <= least,
             ..self.make_writer()
         }
     }

@@ -59,7 +59,9 @@ struct SetUp {
 /// Sets everything up, starts it, sends the first message, and runs until `shutdown`.
 pub(crate) async fn run(command: DevCommand, shutdown: CancellationToken) -> Result<(), DevError> {
     let started = Instant::now();
-    let set_up = shutdown.run_until_cancelled(set_up(command)).await;
+    let set_up = shutdown
+        .run_until_cancelled(set_up(command, &shutdown))
+        .await;
     let mut fleet = set_up.ok_or(DevError::Interrupted)??;
     let running = Fleet::start(fleet.configuration.clone()).await?;
     say("submission, relay and delivery are running");
@@ -81,7 +83,7 @@ pub(crate) async fn run(command: DevCommand, shutdown: CancellationToken) -> Res
     Ok(ended?)
 }
 
-async fn set_up(command: DevCommand) -> Result<SetUp, DevError> {
+async fn set_up(command: DevCommand, shutdown: &CancellationToken) -> Result<SetUp, DevError> {
     let state = StateFolder::open(&command.state)?;
     say(format_args!("chasqui dev, in {}", state.given().display()));
     let credentials = Credentials::read(&state)?;
@@ -95,7 +97,7 @@ async fn set_up(command: DevCommand) -> Result<SetUp, DevError> {
     if !made.is_empty() {
         say(format_args!("made {}", made.join(", ")));
     }
-    logs::init(&state, &configuration.log())?;
+    logs::init(&state, &configuration.log(), shutdown)?;
 
     let config = PrivatePostgresConfig::kept_in(state.given());
     let postgres = spawn_blocking(|| PrivatePostgres::start(config, say)).await??;

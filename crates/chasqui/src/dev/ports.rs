@@ -2,14 +2,23 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 
 use clap::Args;
 use thiserror::Error;
 
-/// Where the services answer gRPC, if these ports are free; as in deploy/config.
-const SUBMISSION_GRPC: u16 = 2620;
-const RELAY_GRPC: u16 = 2630;
-const DELIVERY_GRPC: u16 = 2640;
+// The flags below, for those who complain.
+pub(crate) const SUBMISSION_FLAG: &str = "--port-submission";
+pub(crate) const SUBMISSIONS_FLAG: &str = "--port-submissions";
+pub(crate) const RELAY_FLAG: &str = "--port-relay";
+pub(crate) const LMTP_FLAG: &str = "--port-lmtp";
+
+/// Where the services answer gRPC: below the ports that systems give to outgoing connections, so
+/// that a port that is written into a configuration stays free; by chance, so that fleets that
+/// start at the same time don't meet.
+const GRPC_PORTS: Range<u16> = 20_000..30_000;
+/// After so many that are taken, any port will do.
+const TRIES: usize = 100;
 
 /// The ports that a user may choose.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -74,10 +83,17 @@ impl Reserved {
             .map(drop)
     }
 
-    /// That address, or one on a free port of 127.0.0.1 if it is taken.
-    pub(crate) fn find(&mut self, wanted: SocketAddr) -> Result<SocketAddr, PortError> {
-        self.reserve(wanted)
-            .or_else(|_taken| self.reserve((Ipv4Addr::LOCALHOST, 0).into()))
+    /// That address, or another for gRPC if it is taken.
+    pub(crate) fn keep_or_find(&mut self, wanted: SocketAddr) -> Result<SocketAddr, PortError> {
+        self.reserve(wanted).or_else(|_taken| self.find())
+    }
+
+    /// An address for gRPC.
+    fn find(&mut self) -> Result<SocketAddr, PortError> {
+        (0..TRIES)
+            .map(|_| rand::random_range(GRPC_PORTS))
+            .find_map(|port| self.reserve(on_loopback(port)).ok())
+            .map_or_else(|| self.reserve(on_loopback(0)), Ok)
             .map_err(PortError::None)
     }
 
@@ -104,24 +120,23 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// Those asked for, and free ones for gRPC; all on 127.0.0.1.
     pub(crate) fn choose(flags: &PortFlags) -> Result<Self, PortError> {
-        let on = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let on = |port: Option<u16>, default| on_loopback(port.unwrap_or(default));
         let mut reserved = Reserved::default();
         Ok(Self {
-            submission: on(flags.port_submission.unwrap_or(2587)),
-            submissions: on(flags.port_submissions.unwrap_or(2465)),
-            relay: on(flags.port_relay.unwrap_or(2525)),
-            lmtp: on(flags.port_lmtp.unwrap_or(2424)),
-            submission_grpc: reserved.find(on(SUBMISSION_GRPC))?,
-            relay_grpc: reserved.find(on(RELAY_GRPC))?,
-            delivery_grpc: reserved.find(on(DELIVERY_GRPC))?,
+            submission: on(flags.port_submission, 2587),
+            submissions: on(flags.port_submissions, 2465),
+            relay: on(flags.port_relay, 2525),
+            lmtp: on(flags.port_lmtp, 2424),
+            submission_grpc: reserved.find()?,
+            relay_grpc: reserved.find()?,
+            delivery_grpc: reserved.find()?,
         })
     }
 }
 
-pub(crate) const SUBMISSION_FLAG: &str = "--port-submission";
-pub(crate) const SUBMISSIONS_FLAG: &str = "--port-submissions";
-pub(crate) const RELAY_FLAG: &str = "--port-relay";
-pub(crate) const LMTP_FLAG: &str = "--port-lmtp";
+fn on_loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
 
 #[cfg(test)]
 mod tests {
@@ -147,8 +162,10 @@ mod tests {
     #[test]
     fn no_port_is_given_twice() {
         let mut reserved = Reserved::default();
-        let free = reserved.find((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let free = reserved.find().unwrap();
         assert!(reserved.check(free, LMTP_FLAG).is_err());
-        assert_ne!(reserved.find(free).unwrap(), free);
+        assert_ne!(reserved.keep_or_find(free).unwrap(), free);
+        drop(reserved);
+        assert_eq!(Reserved::default().keep_or_find(free).unwrap(), free);
     }
 }
