@@ -34,8 +34,16 @@ const FLAGS: [&str; 4] = [
 ];
 
 impl Ports {
+    /// Below the ports that systems give to outgoing connections, so that a next start finds them
+    /// free as well.
     pub(crate) fn free() -> Self {
-        let sockets = FLAGS.map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        let free = || loop {
+            let port = rand::random_range(10_000..20_000);
+            if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
+                return socket;
+            }
+        };
+        let sockets = FLAGS.map(|_| free());
         Self(sockets.map(|socket| socket.local_addr().unwrap().port()))
     }
 
