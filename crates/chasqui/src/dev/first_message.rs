@@ -66,16 +66,18 @@ pub(crate) async fn send(
     let reply = submit(submission, domain, people, content).await?;
     let id = Finder::new(message_id.as_bytes());
     while started.elapsed() < PATIENCE {
-        for name in entries(&folder)?.difference(&seen.clone()) {
-            let path = folder.join(name);
-            if std::fs::read(&path).is_ok_and(|content| id.find(&content).is_some()) {
-                return Ok(Arrived {
-                    reply,
-                    path,
-                    took: started.elapsed(),
-                });
-            }
-            seen.insert(name.clone());
+        let names = entries(&folder)?.into_iter();
+        let new = names.filter(|name| seen.insert(name.clone()));
+        let is_ours = |path: &PathBuf| {
+            let content = std::fs::read(path);
+            content.is_ok_and(|content| id.find(&content).is_some())
+        };
+        if let Some(path) = new.map(|name| folder.join(name)).find(is_ours) {
+            return Ok(Arrived {
+                reply,
+                path,
+                took: started.elapsed(),
+            });
         }
         sleep(POLL).await;
     }

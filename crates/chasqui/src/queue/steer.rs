@@ -42,29 +42,39 @@ pub(crate) async fn run(
         return Err(Failure::NothingChosen(steering.name()));
     }
     let queue = database.queue().await?;
+    let done = steer(steering, &queue, selection).await?;
+    output.one(&done, || steering.in_words(&done))
+}
+
+async fn steer(
+    steering: &Steering,
+    queue: &Queue,
+    selection: &Selection,
+) -> Result<Done, QueueError> {
     let mut done = Done {
         action: steering.name(),
         ..Done::default()
     };
-    let mut room = selection.limit.unwrap_or(u32::MAX);
+    let mut room = selection.limit;
     for filter in selection.filters.to_queue() {
         let mut after = None;
-        while room > 0 {
-            let page = room.min(PAGE);
-            let steered = steering.apply(&queue, &filter, after, page).await?;
+        loop {
+            let page = room.map_or(PAGE, |room| room.min(PAGE));
+            if page == 0 {
+                done.limited = true;
+                return Ok(done);
+            }
+            let steered = steering.apply(queue, &filter, after, page).await?;
             done.changed += steered.changed;
             done.leased += steered.leased;
-            if selection.limit.is_some() {
-                room -= page;
-            }
+            room = room.map(|room| room - page);
             after = steered.next;
             if after.is_none() {
                 break;
             }
         }
-        done.limited |= after.is_some();
     }
-    output.one(&done, || steering.in_words(&done))
+    Ok(done)
 }
 
 impl Steering {

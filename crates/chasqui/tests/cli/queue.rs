@@ -296,6 +296,16 @@ async fn a_limit_bounds_what_is_steered() {
         (&some["changed"], &some["limited"]),
         (&2.into(), &true.into())
     );
+    let ids: Vec<String> = house
+        .operator
+        .tells(&["queue", "list"])
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|unit| text(&unit["queue_id"]))
+        .collect();
+    let by_id = ["queue", "hold", &ids[0], &ids[1], "--limit", "1"];
+    assert_eq!(house.operator.tells(&by_id)["limited"], true);
     let rest = house
         .operator
         .tells(&["queue", "hold", "--in-state", "ready"]);
