@@ -146,7 +146,7 @@ impl BatchWork for Settling {
 
     fn weight(item: &Completion) -> usize {
         let notifications = item.notifications.iter();
-        notifications.map(|new| new.message.content.len()).sum()
+        notifications.map(PreparedMessage::weight).sum()
     }
 
     fn is_relaxed(&self, end: &Completion) -> bool {

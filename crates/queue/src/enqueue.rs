@@ -24,7 +24,7 @@ pub struct EnqueueConfig {
     pub lanes: usize,
     /// Most messages in one commit.
     pub batch_messages: usize,
-    /// Most octets of content in one commit, unless a single message exceeds it.
+    /// Most octets of content and recipients in one commit, unless a single message exceeds it.
     pub batch_bytes: usize,
     /// Messages that may wait for a lane; callers beyond them wait in [`Enqueuer::enqueue`].
     pub waiting: usize,
@@ -159,7 +159,7 @@ impl BatchWork for Insertion {
     }
 
     fn weight(item: &PreparedMessage) -> usize {
-        item.message.content.len()
+        item.weight()
     }
 
     /// `250` follows this commit.

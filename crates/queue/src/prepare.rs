@@ -60,6 +60,11 @@ impl PreparedMessage {
         self.units.iter().map(|unit| unit.recipients.len()).sum()
     }
 
+    /// About how many octets it adds to a batch.
+    pub(crate) fn weight(&self) -> usize {
+        self.message.content.len() + self.recipients() * ROW
+    }
+
     /// The leases that were inserted along with the message; none if it wasn't leased to anybody.
     pub(crate) fn into_leases(self) -> Vec<LeasedUnit> {
         let Self {
@@ -76,6 +81,9 @@ impl PreparedMessage {
             .collect()
     }
 }
+
+/// About how many octets a row takes besides content: an address and what goes with it.
+const ROW: usize = 100;
 
 /// The attempt of a lease that is inserted with its unit.
 pub(crate) const FIRST_ATTEMPT: i32 = 1;

@@ -4,6 +4,7 @@
 //! Whatever happens: nothing is stranded, nothing is completed twice, the ledger balances, and
 //! nobody is pronounced dead whose heart was beating.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -53,7 +54,11 @@ enum Operation {
     /// Stopped, as by SIGSTOP; goes on with what it holds.
     Pause(usize),
     Resume(usize),
+    /// Stopped for longer than the TTL while the other goes on and takes over; then resumed.
+    Oversleep(usize),
     Kill(usize),
+    /// Something that was begun by a relay that is dead by now is reported.
+    ReportLate(usize),
     /// Time goes by.
     Pass(u64),
     /// Time goes by, and nobody gets through to the database.
@@ -83,7 +88,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Release),
         2 => relay.clone().prop_map(Operation::Pause),
         2 => relay.clone().prop_map(Operation::Resume),
+        3 => relay.clone().prop_map(Operation::Oversleep),
         2 => relay.prop_map(Operation::Kill),
+        3 => (0..8_usize).prop_map(Operation::ReportLate),
         4 => (1..14_u64).prop_map(Operation::Pass),
         1 => (1..40_u64).prop_map(Operation::Outage),
     ]
@@ -94,12 +101,13 @@ fn nothing_is_stranded_and_nothing_is_completed_twice() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fixture = runtime.block_on(Fixture::new());
     let config = Config {
-        cases: 16,
+        cases: 12,
         max_shrink_iters: 200,
         failure_persistence: None,
         ..Config::default()
     };
     let operations = proptest::collection::vec(operation(), 20..80);
+    let outdated = Cell::new(0);
     TestRunner::new(config)
         .run(&operations, |operations| {
             runtime.block_on(async {
@@ -107,11 +115,17 @@ fn nothing_is_stranded_and_nothing_is_completed_twice() {
                 for operation in &operations {
                     world.perform(operation).await;
                 }
+                outdated.set(outdated.get() + world.outdated);
                 world.drain().await;
             });
             Ok(())
         })
         .unwrap();
+    // Else the operations would be too tame to show anything.
+    assert!(
+        outdated.get() > 0,
+        "no zombie reported on what others had been given"
+    );
 }
 
 /// A relay as the protocol sees it.
@@ -154,6 +168,8 @@ struct World<'a> {
     settled: HashMap<(QueueId, i32), u32>,
     /// The last attempt that each unit was leased for.
     leased: HashMap<UnitId, i32>,
+    /// Reports on units that somebody else had been given meanwhile.
+    outdated: u32,
 }
 
 impl<'a> World<'a> {
@@ -181,6 +197,7 @@ impl<'a> World<'a> {
             now,
             settled: HashMap::new(),
             leased: HashMap::new(),
+            outdated: 0,
         }
     }
 
@@ -217,13 +234,16 @@ impl<'a> World<'a> {
             Operation::Release => self.release_all().await,
             Operation::Pause(relay) => self.relays[relay].paused = true,
             Operation::Resume(relay) => self.relays[relay].paused = false,
+            Operation::Oversleep(relay) => self.oversleep(relay).await,
             Operation::Kill(relay) => self.kill(relay).await,
-            Operation::Pass(seconds) => {
-                for _ in 0..seconds {
-                    self.now += INTERVAL;
-                    self.beat_all().await;
+            Operation::ReportLate(which) => {
+                if !self.zombies.is_empty() {
+                    let unit = self.zombies.remove(which % self.zombies.len());
+                    let everybody = settle_all(&unit, Settlement::Delivered);
+                    self.end(unit, everybody, RELEASE, Vec::new()).await;
                 }
             }
+            Operation::Pass(seconds) => self.pass(seconds).await,
             Operation::Outage(seconds) => {
                 self.now += INTERVAL * u32::try_from(seconds).unwrap();
                 for relay in &mut self.relays {
@@ -355,6 +375,8 @@ impl<'a> World<'a> {
         let report_ids: Vec<QueueId> = reports.iter().map(|report| report.id).collect();
         let end = Completion::new(unit, settled.iter().copied(), rest).notifying(reports);
         let Completed::Done { notifications } = self.fixture.complete(end).await else {
+            let last = self.leased.get(&lease.unit);
+            self.outdated += u32::from(last.is_some_and(|last| *last > lease.attempt));
             return Vec::new();
         };
         assert_eq!(
@@ -410,6 +432,24 @@ impl<'a> World<'a> {
         }
     }
 
+    async fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now += INTERVAL;
+            self.beat_all().await;
+        }
+    }
+
+    async fn oversleep(&mut self, relay: usize) {
+        self.relays[relay].paused = true;
+        self.pass(TTL.as_secs() + 2).await;
+        self.fixture.queue.reclaim(100).await.unwrap();
+        let other = 1 - relay;
+        if !self.relays[other].paused {
+            self.act(other, &Operation::Claim(other)).await;
+        }
+        self.relays[relay].paused = false;
+    }
+
     async fn pronounce(&mut self, incarnation: IncarnationId, heartbeat: i64) {
         for other in &self.relays {
             if other.relay.id == incarnation {
@@ -451,10 +491,7 @@ impl<'a> World<'a> {
         for relay in 0..self.relays.len() {
             self.kill(relay).await;
         }
-        for _ in 0..30 {
-            self.now += INTERVAL;
-            self.beat_all().await;
-        }
+        self.pass(30).await;
         for _ in 0..500 {
             self.fixture.queue.reclaim(100).await.unwrap();
             self.release_all().await;
