@@ -1,0 +1,221 @@
+//! Chasqui: the release programs as separate processes, over a Postgres of their own.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use private_postgres::{PrivatePostgres, PrivatePostgresConfig};
+
+use super::configuration::{Plan, Wiring};
+use super::program::Program;
+use super::{LOCAL_DOMAIN, LOCAL_USER, PASSWORD, Root, System};
+use crate::place::{Place, free_address};
+
+/// What the log says when a service is ready.
+const READY: [(&str, &str); 3] = [
+    ("delivery", "serving gRPC"),
+    ("relay", "ready to send"),
+    ("submission", "taking mail from mail clients"),
+];
+/// Bounds the tables' growth between two vacuums (docs/decisions/0005).
+const VACUUM_NAPTIME: &str = "5s";
+
+/// The folder of the programs that are measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Those beside this program itself, so that all are of one profile.
+    pub(crate) fn beside_us() -> Result<Self> {
+        let us = std::env::current_exe().context("can't find out where this program lies")?;
+        let folder = us.parent().context("this program lies nowhere")?.to_owned();
+        for name in ["submission", "relay", "delivery", "chasqui"] {
+            ensure!(
+                folder.join(name).is_file(),
+                "there is no {name} in {}: build the services with the same profile first, \
+                 such as `cargo build --release --workspace --bins`",
+                folder.display()
+            );
+        }
+        Ok(Self { folder })
+    }
+
+    /// The profile that they were built with, after the name of their folder.
+    pub(crate) fn profile(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.folder.join(name));
+        for (variable, _) in std::env::vars_os() {
+            let ours = variable.as_encoded_bytes().starts_with(b"CHASQUI_");
+            if ours || variable == "DATABASE_URL" {
+                command.env_remove(variable);
+            }
+        }
+        command
+    }
+}
+
+/// A running fleet.
+pub(crate) struct Chasqui {
+    // In the order in which they are to be ended.
+    submission: Program,
+    relays: Vec<Program>,
+    delivery: Program,
+    postgres: PrivatePostgres,
+    relay_addresses: Vec<SocketAddr>,
+    submission_address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Chasqui {
+    /// Starts Postgres and all services, and makes the domain and the account.
+    pub(crate) async fn start(programs: &Programs, place: &Place, plan: &Plan) -> Result<Self> {
+        let folder = place.folder("chasqui")?;
+        let postgres = start_postgres(&folder, plan).await?;
+        populate(programs, &postgres.url())?;
+        write_certificate(&folder)?;
+        let wiring = Wiring {
+            database_url: &postgres.url(),
+            folder: &folder,
+            delivery: free_address()?,
+            relay_grpc: addresses(plan.relays)?,
+        };
+        let starter = Starter {
+            programs,
+            folder: &folder,
+        };
+        let delivery = starter
+            .start("delivery", "delivery", &wiring.delivery())
+            .await?;
+        let relay_addresses = addresses(plan.relays)?;
+        let mut relays = Vec::new();
+        for (index, smtp) in relay_addresses.iter().enumerate() {
+            let settings = wiring.relay(plan, index, *smtp);
+            let name = format!("relay{}", index + 1);
+            relays.push(starter.start("relay", &name, &settings).await?);
+        }
+        let submission_address = free_address()?;
+        let settings = wiring.submission(submission_address, free_address()?);
+        let submission = starter.start("submission", "submission", &settings).await?;
+        Ok(Self {
+            submission,
+            relays,
+            delivery,
+            postgres,
+            relay_addresses,
+            submission_address,
+            folder,
+        })
+    }
+}
+
+impl System for Chasqui {
+    fn name(&self) -> &'static str {
+        "Chasqui"
+    }
+
+    fn roots(&self) -> Vec<Root> {
+        let services = self.relays.iter().chain([&self.submission, &self.delivery]);
+        let postgres = self.postgres.postmaster();
+        services
+            .map(|service| Root::new(service.name(), service.id()))
+            .chain(postgres.map(|pid| Root::new("Postgres", pid)))
+            .collect()
+    }
+
+    fn relay(&self) -> SocketAddr {
+        self.relay_addresses[0]
+    }
+
+    fn submission(&self) -> SocketAddr {
+        self.submission_address
+    }
+
+    fn mailbox(&self) -> PathBuf {
+        self.folder.join("mail").join(LOCAL_DOMAIN).join("bob")
+    }
+
+    fn durability(&self) -> String {
+        format!(
+            "Chasqui on PostgreSQL {}: fsync = on, synchronous_commit = on, full_page_writes = on; 250 follows the commit; \
+             a mailbox's file and folder are synced before delivery is reported",
+            self.postgres.version()
+        )
+    }
+}
+
+struct Starter<'a> {
+    programs: &'a Programs,
+    folder: &'a Path,
+}
+
+impl Starter<'_> {
+    async fn start(&self, program: &str, name: &str, settings: &str) -> Result<Program> {
+        let file = self.folder.join(format!("{name}.toml"));
+        std::fs::write(&file, settings)
+            .with_context(|| format!("can't write {}", file.display()))?;
+        let log = self.folder.join(format!("{name}.log"));
+        let mut command = self.programs.command(program);
+        let mut running = Program::start(name, command.arg("--config").arg(&file), &log)?;
+        let ready = READY.iter().find(|(of, _)| *of == program);
+        running.says(ready.map_or("", |(_, words)| words)).await?;
+        Ok(running)
+    }
+}
+
+async fn start_postgres(folder: &Path, plan: &Plan) -> Result<PrivatePostgres> {
+    let mut config = PrivatePostgresConfig::kept_in(folder)
+        .setting("max_connections", "300")
+        .setting("autovacuum_naptime", VACUUM_NAPTIME);
+    for (name, value) in &plan.postgres {
+        config = config.setting(name, value);
+    }
+    let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(config, |_| {})).await?;
+    started.context("can't start a private Postgres")
+}
+
+fn addresses(count: usize) -> Result<Vec<SocketAddr>> {
+    (0..count).map(|_| free_address()).collect()
+}
+
+/// As an operator does.
+fn populate(programs: &Programs, database_url: &str) -> Result<()> {
+    for arguments in [
+        &["migrate"][..],
+        &["domain", "add", LOCAL_DOMAIN],
+        &["account", "add", LOCAL_USER],
+    ] {
+        let mut command = programs.command("chasqui");
+        let mut child = command
+            .args(arguments)
+            .env("DATABASE_URL", database_url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            // Only the last one reads; the others may be gone already.
+            let _ = writeln!(input, "{PASSWORD}");
+        }
+        let status = child.wait()?;
+        ensure!(status.success(), "chasqui {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// A self-signed certificate for `localhost`: ECDSA P-256, as the peers get one too.
+pub(super) fn write_certificate(folder: &Path) -> Result<()> {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    std::fs::write(folder.join("certificate.pem"), certified.cert.pem())?;
+    std::fs::write(
+        folder.join("key.pem"),
+        certified.signing_key.serialize_pem(),
+    )?;
+    Ok(())
+}
