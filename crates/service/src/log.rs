@@ -4,8 +4,9 @@ use std::io;
 
 use thiserror::Error;
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -46,22 +47,26 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.level)?)
-        // Colours would stand between a key and its value.
-        .with_ansi(false)
-        .with_writer(writer);
+    // Colours would stand between a key and its value.
+    let lines = fmt::layer().with_ansi(false).with_writer(writer);
+    let filtered = tracing_subscriber::registry().with(filter(&config.level)?);
     Ok(match config.format {
-        LogFormat::Text => Box::new(builder.finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => Box::new(filtered.with(lines)),
+        LogFormat::Json => Box::new(filtered.with(lines.json().flatten_event(true))),
     })
 }
 
-pub(crate) fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder()
-        .parse(level)
-        .map_err(|source| LogError::Level {
-            level: level.to_owned(),
-            source,
-        })
+/// `Targets` and not the mightier `EnvFilter`, whose patterns for fields of spans would cost us a
+/// compiler of regular expressions, and build time.
+pub(crate) fn filter(level: &str) -> Result<Targets, LogError> {
+    // An empty part would mean `error` for everything.
+    let parts = level
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.collect();
+    parts.join(",").parse().map_err(|source| LogError::Level {
+        level: level.to_owned(),
+        source,
+    })
 }

@@ -128,4 +128,8 @@ fn an_acceptance_names_its_source_and_some_recipients() {
 fn levels_filter_by_part() {
     let quiet = logged(LogFormat::Text, "info,message=error", || bounce("550 no"));
     assert_eq!(quiet, "");
+    let chatty = logged(LogFormat::Text, "error, message=debug,", || {
+        bounce("550 no")
+    });
+    assert_eq!(chatty.lines().count(), 1, "{chatty}");
 }
