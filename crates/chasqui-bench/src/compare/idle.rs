@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use super::Bench;
 use super::report::{Better, Heading, Report, Sample};
 use crate::load::{Client, tls_connector};
+use crate::place::free_address;
 use crate::systems::{Chasqui, Onward, Plan, Postfix, PostfixPlan, System};
 
 /// Connections to ours.
@@ -27,12 +28,14 @@ pub(crate) async fn idle(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
         "idle: {connections} connections to Chasqui, {PEER_CONNECTIONS} to Postfix, whose default_process_limit is 100; \
          growth of the servers' PSS"
     ));
+    let nobody = free_address()?;
     for tls in [false, true] {
         let place = bench.place()?;
-        let chasqui = Chasqui::start(&bench.programs, &place, &Plan::new(Onward::Hold)).await?;
+        let chasqui =
+            Chasqui::start(&bench.programs, &place, &Plan::new(Onward::Away(nobody))).await?;
         let ours = measure(&chasqui, connections, tls).await?;
         let plan = PostfixPlan {
-            onward: Onward::Hold,
+            onward: Onward::Away(nobody),
             with_dovecot: true,
         };
         let postfix = Postfix::start(&place, plan).await?;

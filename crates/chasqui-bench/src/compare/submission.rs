@@ -11,8 +11,10 @@ use tokio_rustls::TlsConnector;
 use super::Bench;
 use super::report::{Better, Heading, Report, Sample};
 use super::scenario::Scenario;
+use super::throughput::ACCEPT;
 use crate::load::{Client, Letter, tls_connector};
 use crate::measure::{Meter, Quantiles};
+use crate::place::free_address;
 use crate::systems::{
     Chasqui, FAR_USER, LOCAL_USER, Onward, PASSWORD, Plan, Postfix, PostfixPlan, System,
 };
@@ -29,14 +31,16 @@ pub(crate) async fn submission(
     report: &mut Report,
 ) -> Result<()> {
     let place = bench.place()?;
-    let chasqui = Chasqui::start(&bench.programs, &place, &Plan::new(Onward::Hold)).await?;
+    let nobody = free_address()?;
+    let chasqui = Chasqui::start(&bench.programs, &place, &Plan::new(Onward::Away(nobody))).await?;
     let plan = PostfixPlan {
-        onward: Onward::Hold,
+        onward: Onward::Away(nobody),
         with_dovecot: true,
     };
     let postfix = Postfix::start(&place, plan).await?;
     report.note(chasqui.durability());
     report.note(postfix.durability());
+    report.note(ACCEPT.to_owned());
     report.note(
         "submission: one account; both remember a login that was right (Chasqui: argon2id, a keyed MAC for a minute; \
          Dovecot: SHA512-CRYPT, auth_cache for an hour), so all logins but the first are hits for both"

@@ -17,11 +17,14 @@ use crate::systems::{Chasqui, FAR_USER, LOCAL_USER, Onward, Plan, Postfix, Postf
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Rounds before those that count: pools, caches and processes come into being.
 const WARM_UP: usize = 200;
+/// What is compared when mail is only accepted.
+pub(super) const ACCEPT: &str = "accept and submission: the next hop is away. Chasqui has suspended the destination, so that \
+    nothing is tried; Postfix puts the mail on hold, so that its queue manager never sees it";
 
 /// How far mail goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// Into the queue, where it is held.
+    /// Into the queue, where it stays.
     Accept,
     /// To another server.
     Relay,
@@ -74,7 +77,7 @@ pub(crate) async fn throughput(
         place: &place,
     };
     let onward = match work.path {
-        Path::Accept => Onward::Hold,
+        Path::Accept => Onward::Away(round.far_end),
         Path::Relay | Path::Maildir => Onward::To(round.far_end),
     };
     let chasqui = Chasqui::start(&bench.programs, &place, &Plan::new(onward)).await?;
@@ -85,6 +88,9 @@ pub(crate) async fn throughput(
     let postfix = Postfix::start(&place, plan).await?;
     report.note(chasqui.durability());
     report.note(postfix.durability());
+    if work.path == Path::Accept {
+        report.note(ACCEPT.to_owned());
+    }
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     round.warm_up(&chasqui).await?;
     round.warm_up(&postfix).await?;

@@ -8,8 +8,8 @@ use std::path::Path;
 pub(crate) enum Onward {
     /// To this host.
     To(SocketAddr),
-    /// Nowhere: it stays in the queue.
-    Hold,
+    /// To this host, where nobody listens: it stays in the queue, untried.
+    Away(SocketAddr),
 }
 
 /// What a fleet is made of.
@@ -63,8 +63,12 @@ impl Wiring<'_> {
 
     pub(crate) fn relay(&self, plan: &Plan, index: usize, smtp: SocketAddr) -> String {
         let onward = match plan.onward {
-            Onward::To(host) => format!("smart_host = \"{host}\""),
-            Onward::Hold => "action = \"hold\"".to_owned(),
+            Onward::To(host) | Onward::Away(host) => format!("smart_host = \"{host}\""),
+        };
+        let rest = match plan.onward {
+            Onward::To(_) => "",
+            // Once the first message found nobody, nothing is tried before the measurement is over.
+            Onward::Away(_) => "suspend_first = \"2h\"\nsuspend_longest = \"4h\"\n",
         };
         format!(
             "host_name = \"mx{number}.home.test\"\n\
@@ -75,7 +79,7 @@ impl Wiring<'_> {
              grpc.bind = \"{grpc}\"\n\
              inbound.relay_networks = [\"127.0.0.0/8\"]\n\
              {tls}\
-             [outbound]\n{outbound}\n\
+             [outbound]\n{rest}{outbound}\n\
              [[route]]\ndomain = \"*\"\n{onward}\n{routes}",
             number = index + 1,
             url = self.database_url,
