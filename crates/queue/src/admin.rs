@@ -200,7 +200,7 @@ impl Queue {
         after: Option<UnitPosition>,
         limit: u32,
     ) -> Result<Vec<QueuedUnit>, QueueError> {
-        let query = sqlx::query_as(LIST)
+        let query = sqlx::query(LIST)
             .bind(filter.queue_id.map(|id| id.as_uuid()))
             .bind(filter.tenant.map(|tenant| tenant.0))
             .bind(filter.domain.as_deref())
@@ -219,11 +219,8 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn counts(&self) -> Result<Vec<QueueCount>, QueueError> {
-        let query = sqlx::query_as(COUNTS);
-        let rows: Vec<(i64, String, i64, i64)> = Patient::reading_whole_tables(self)
-            .await?
-            .fetch_all(query)
-            .await?;
+        let mut patient = Patient::reading_whole_tables(self).await?;
+        let rows: Vec<(i64, String, i64, i64)> = patient.fetch_all(sqlx::query(COUNTS)).await?;
         let counts = rows
             .into_iter()
             .filter_map(|(tenant, state, units, recipients)| {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use sqlx::FromRow as _;
 use sqlx::postgres::PgBindIterExt as _;
 use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
 use crate::claim::Claimer;
-use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::{Shard, UnitId};
 use crate::lease::LeasedUnit;
@@ -91,12 +89,12 @@ impl Claimer {
         known: impl Fn(&UnitId) -> bool,
     ) -> Result<Vec<LeasedUnit>, QueueError> {
         let leased_from = self.low_water(|low| low.current(Instant::now()));
-        let query = sqlx::query_as(HOLDINGS)
+        let query = sqlx::query(HOLDINGS)
             .bind(self.holder.0)
             .bind(leased_from)
             .bind(older_than)
             .bind(MOST);
-        let rows: Vec<HoldingRow> = answered(query.fetch_all(self.queue.pool())).await?;
+        let rows: Vec<HoldingRow> = self.queue.fetch_all(query).await?;
         if let Some(first) = rows.first() {
             let oldest = first.leased_at.unwrap_or(first.at);
             self.low_water(|low| low.raise(oldest, first.at));
@@ -131,11 +129,9 @@ impl Claimer {
             )
             .bind(lost.iter().map(|holding| holding.unit.number).bind_iter())
             .bind(lost.iter().map(|holding| holding.attempt).bind_iter());
-        let rows = answered(query.fetch_all(self.queue.pool())).await?;
-        let mut adopted = Vec::with_capacity(rows.len());
-        for row in &rows {
-            adopted.extend(LeasedRow::from_row(row)?.into_unit(false));
-        }
+        let rows: Vec<LeasedRow> = self.queue.fetch_all(query).await?;
+        let adopted = rows.into_iter().filter_map(|row| row.into_unit(false));
+        let adopted: Vec<LeasedUnit> = adopted.collect();
         tracing::info!(units = adopted.len(), %shard, "adopted leases whose hand-off was lost");
         Ok(adopted)
     }

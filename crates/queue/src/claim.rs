@@ -8,7 +8,6 @@ use sqlx::postgres::{PgBindIterExt as _, PgRow};
 use sqlx::{FromRow as _, Row as _};
 use time::OffsetDateTime;
 
-use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{DestinationKey, IncarnationId, Shard, Tenant};
@@ -239,7 +238,7 @@ impl Claimer {
             .bind(i64::from(limits.per_destination))
             .bind(i64::from(limits.units))
             .bind(self.holder.0);
-        let rows = answered(query.fetch_all(self.queue.pool())).await?;
+        let rows = self.queue.rows(query).await?;
         Ok(Claim::read(&rows)?)
     }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use thiserror::Error;
@@ -121,20 +122,23 @@ impl Queue {
     ///
     /// # Errors
     /// Any [`ConnectError`].
-    pub async fn connect(config: &DatabaseConfig) -> Result<Self, ConnectError> {
-        let options = session_options(&config.url).map_err(ConnectError::Url)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(config.max_connections)
-            .acquire_timeout(config.acquire_timeout)
-            .connect_with(options.clone())
-            .await
-            .map_err(ConnectError::Unreachable)?;
-        check_durability(&pool).await?;
-        check_compatibility(&pool).await?;
-        Ok(Self {
-            pool,
-            relaxed: Arc::new(options.clone().options([("synchronous_commit", "off")])),
-            options: Arc::new(options),
+    pub fn connect(config: &DatabaseConfig) -> BoxFuture<'_, Result<Self, ConnectError>> {
+        // Boxed for the sake of build time, as every `Answer` is.
+        Box::pin(async move {
+            let options = session_options(&config.url).map_err(ConnectError::Url)?;
+            let pool = PgPoolOptions::new()
+                .max_connections(config.max_connections)
+                .acquire_timeout(config.acquire_timeout)
+                .connect_with(options.clone())
+                .await
+                .map_err(ConnectError::Unreachable)?;
+            check_durability(&pool).await?;
+            check_compatibility(&pool).await?;
+            Ok(Self {
+                pool,
+                relaxed: Arc::new(options.clone().options([("synchronous_commit", "off")])),
+                options: Arc::new(options),
+            })
         })
     }
 

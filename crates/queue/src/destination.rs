@@ -6,7 +6,6 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use crate::columns::one_line;
-use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{DestinationKey, Tenant};
@@ -116,14 +115,14 @@ impl Queue {
         destination: &DestinationKey,
         failure: DestinationFailure<'_>,
     ) -> Result<Suspension, QueueError> {
-        let query = sqlx::query_as(SUSPEND)
+        let query = sqlx::query(SUSPEND)
             .bind(destination.tenant.0)
             .bind(&destination.domain)
             .bind(one_line(failure.reply))
             .bind(one_line(failure.route))
             .bind(failure.first_pause)
             .bind(failure.longest_pause);
-        let row: SuspensionRow = answered(query.fetch_one(self.pool())).await?;
+        let row: SuspensionRow = self.fetch_one(query).await?;
         Ok(row.into())
     }
 
@@ -133,11 +132,11 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn note_success(&self, destination: &DestinationKey) -> Result<bool, QueueError> {
-        let query = sqlx::query_scalar(NOTE_SUCCESS)
+        let query = sqlx::query(NOTE_SUCCESS)
             .bind(destination.tenant.0)
             .bind(&destination.domain);
-        let open: Option<bool> = answered(query.fetch_optional(self.pool())).await?;
-        Ok(open.unwrap_or(true))
+        let open: Option<(bool,)> = self.fetch_optional(query).await?;
+        Ok(open.is_none_or(|(open,)| open))
     }
 
     /// Opens a destination at once, without ramp: its route has changed, or an operator says so.
@@ -148,7 +147,7 @@ impl Queue {
         let query = sqlx::query(OPEN)
             .bind(destination.tenant.0)
             .bind(&destination.domain);
-        answered(query.execute(self.pool())).await?;
+        self.execute(query).await?;
         Ok(())
     }
 
@@ -157,8 +156,8 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn suspensions(&self, limit: u32) -> Result<Vec<Suspension>, QueueError> {
-        let query = sqlx::query_as(SUSPENSIONS).bind(i64::from(limit));
-        let rows: Vec<SuspensionRow> = answered(query.fetch_all(self.pool())).await?;
+        let query = sqlx::query(SUSPENSIONS).bind(i64::from(limit));
+        let rows: Vec<SuspensionRow> = self.fetch_all(query).await?;
         Ok(rows.into_iter().map(Suspension::from).collect())
     }
 }

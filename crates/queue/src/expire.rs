@@ -5,7 +5,6 @@ use sqlx::{FromRow as _, Row as _};
 use time::OffsetDateTime;
 
 use crate::claim::{BEFORE_ALL, Claimer};
-use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::{DestinationKey, Shard, Tenant};
 use crate::lease::LeasedUnit;
@@ -100,7 +99,7 @@ impl Claimer {
             .bind(start.tenant.0)
             .bind(start.domain)
             .bind(DESTINATIONS);
-        let rows = answered(query.fetch_all(self.queue.pool())).await?;
+        let rows = self.queue.rows(query).await?;
         let cursor = rows.first().map(ended_at).transpose()?.flatten();
         self.with_shard(shard, |state| state.expiry_cursor = cursor);
         let mut expired = Vec::with_capacity(rows.len());

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgBindIterExt as _;
 
 use crate::claim::Claimer;
-use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::Shard;
 use crate::lease::Lease;
@@ -55,8 +54,7 @@ impl Claimer {
                 .bind(each().map(|lease| lease.unit.number).bind_iter())
                 .bind(each().map(|lease| lease.holder.0).bind_iter())
                 .bind(each().map(|lease| lease.attempt).bind_iter());
-            let result = answered(query.execute(self.queue.pool())).await?;
-            given_back += result.rows_affected();
+            given_back += self.queue.execute(query).await?;
         }
         Ok(given_back)
     }

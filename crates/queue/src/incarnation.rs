@@ -2,7 +2,6 @@
 
 use sqlx::types::Uuid;
 
-use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::IncarnationId;
@@ -100,11 +99,11 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn register(&self, registration: &Registration) -> Result<IncarnationId, QueueError> {
-        let query = sqlx::query_scalar(REGISTER)
+        let query = sqlx::query(REGISTER)
             .bind(&registration.address)
             .bind(&registration.node)
             .bind(&registration.version);
-        let id = answered(query.fetch_one(self.pool())).await?;
+        let (id,) = self.fetch_one(query).await?;
         Ok(IncarnationId(id))
     }
 
@@ -114,7 +113,7 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn end_incarnation(&self, incarnation: IncarnationId) -> Result<(), QueueError> {
         let query = sqlx::query(END).bind(incarnation.0);
-        answered(query.execute(self.pool())).await?;
+        self.execute(query).await?;
         Ok(())
     }
 
@@ -125,10 +124,10 @@ impl Queue {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn reclaim(&self, limit: u32) -> Result<Reclaimed, QueueError> {
-        let query = sqlx::query_as(RECLAIM)
+        let query = sqlx::query(RECLAIM)
             .bind(i64::from(limit))
             .bind(i32::from(HELD_TAKEOVERS));
-        let taken: Vec<(Uuid, i32, bool, i16)> = answered(query.fetch_all(self.pool())).await?;
+        let taken: Vec<(Uuid, i32, bool, i16)> = self.fetch_all(query).await?;
         let mut reclaimed = Reclaimed::default();
         for (message, unit, held, unclean_takeovers) in taken {
             if held {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::lookup::at_unit;
+use crate::statement::Statement;
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug)]
@@ -104,38 +104,29 @@ impl Queue {
     pub async fn upkeep(&self, retention: Retention) -> Result<(), QueueError> {
         let days = i32::try_from(retention.journal.as_secs().div_ceil(24 * 3600));
         let days = days.unwrap_or(i32::MAX / 2);
-        let drop_partitions = sqlx::query_scalar(DROP_PARTITIONS).bind(days);
         let results = [
             self.fold_ledger().await,
-            self.job(sqlx::query_scalar(ENSURE_PARTITIONS)).await,
-            self.job(drop_partitions).await,
-            self.sweep(PRUNE_DESTINATIONS).await,
-            self.sweep(RECLAIM_ORPHANS).await,
-            self.sweep(PRUNE_INCARNATIONS).await,
+            self.job(sqlx::query(ENSURE_PARTITIONS)).await,
+            self.job(sqlx::query(DROP_PARTITIONS).bind(days)).await,
+            self.job(sqlx::query(PRUNE_DESTINATIONS)).await,
+            self.job(sqlx::query(RECLAIM_ORPHANS)).await,
+            self.job(sqlx::query(PRUNE_INCARNATIONS)).await,
         ];
         results.into_iter().collect()
     }
 
     async fn fold_ledger(&self) -> Result<(), QueueError> {
         loop {
-            let query = sqlx::query_scalar(FOLD).bind(FOLDED_AT_ONCE);
-            let folded: i64 = answered(query.fetch_one(self.pool())).await?;
+            let query = sqlx::query(FOLD).bind(FOLDED_AT_ONCE);
+            let (folded,): (i64,) = self.fetch_one(query).await?;
             if folded < i64::from(FOLDED_AT_ONCE) {
                 return Ok(());
             }
         }
     }
 
-    async fn job(
-        &self,
-        query: sqlx::query::QueryScalar<'_, sqlx::Postgres, i32, sqlx::postgres::PgArguments>,
-    ) -> Result<(), QueueError> {
-        answered(query.fetch_one(self.pool())).await?;
-        Ok(())
-    }
-
-    async fn sweep(&self, statement: &'static str) -> Result<(), QueueError> {
-        answered(sqlx::query(statement).execute(self.pool())).await?;
+    async fn job(&self, statement: Statement<'_>) -> Result<(), QueueError> {
+        self.execute(statement).await?;
         Ok(())
     }
 }

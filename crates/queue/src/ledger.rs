@@ -44,6 +44,6 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn balances(&self) -> Result<Vec<Balance>, QueueError> {
         let mut patient = Patient::reading_whole_tables(self).await?;
-        patient.fetch_all(sqlx::query_as(BALANCES)).await
+        patient.fetch_all(sqlx::query(BALANCES)).await
     }
 }

@@ -52,6 +52,7 @@ mod rows;
 mod settle;
 mod shard_clock;
 mod show;
+mod statement;
 mod steer;
 mod suspect;
 mod trace;

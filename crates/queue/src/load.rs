@@ -6,7 +6,6 @@ use bytes::Bytes;
 use sqlx::postgres::PgBindIterExt as _;
 use sqlx::types::Uuid;
 
-use crate::connection::answered;
 use crate::content::Content;
 use crate::database::Queue;
 use crate::error::QueueError;
@@ -40,10 +39,10 @@ impl Queue {
         }
         let mut contents = HashMap::new();
         for (shard, ids) in shards {
-            let query = sqlx::query_as(LOAD)
+            let query = sqlx::query(LOAD)
                 .bind(shard.column())
                 .bind(ids.iter().bind_iter());
-            let rows: Vec<(Uuid, Vec<u8>)> = answered(query.fetch_all(self.pool())).await?;
+            let rows: Vec<(Uuid, Vec<u8>)> = self.fetch_all(query).await?;
             contents.extend(rows.into_iter().filter_map(|(id, data)| {
                 let id = QueueId::try_from(id).ok()?;
                 Some((id, Content::from(Bytes::from(data))))

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -30,13 +31,16 @@ pub enum MigrationError {
 ///
 /// # Errors
 /// Any [`MigrationError`].
-pub async fn migrate(url: &str) -> Result<(), MigrationError> {
-    let mut connection = connect(url).await.map_err(MigrationError::Connect)?;
-    // The lock is the session's: whatever happens, it ends with the connection.
-    migrator().run_direct(None, &mut connection, false).await?;
-    // A goodbye that fails costs nothing: the work is committed.
-    let _ = connection.close().await;
-    Ok(())
+pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrationError>> {
+    // Boxed for the sake of build time, as every `Answer` is.
+    Box::pin(async move {
+        let mut connection = connect(url).await.map_err(MigrationError::Connect)?;
+        // The lock is the session's: whatever happens, it ends with the connection.
+        migrator().run_direct(None, &mut connection, false).await?;
+        // A goodbye that fails costs nothing: the work is committed.
+        let _ = connection.close().await;
+        Ok(())
+    })
 }
 
 /// One connection, and no pool, which would hide why none can be had.

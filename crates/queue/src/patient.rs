@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgRow, Postgres};
-use sqlx::query::QueryAs;
+use sqlx::postgres::{PgRow, Postgres};
 use sqlx::{FromRow, Transaction};
 
 use crate::connection::{answered, answered_within};
 use crate::database::Queue;
 use crate::error::QueueError;
+use crate::statement::{Answer, Statement, read_all, read_one};
 
 /// For one transaction.
 const MORE_TIME: &str = "SELECT set_config('statement_timeout', '120s', true)";
@@ -24,39 +24,53 @@ pub(crate) struct Patient(Transaction<'static, Postgres>);
 
 impl Patient {
     pub(crate) async fn begin(queue: &Queue) -> Result<Self, QueueError> {
-        let mut transaction = answered(queue.pool().begin()).await?;
-        answered(sqlx::query(MORE_TIME).execute(&mut *transaction)).await?;
-        Ok(Self(transaction))
+        Ok(Self(open(queue, &[MORE_TIME]).await?))
     }
 
     /// For statements that look at every row anyway.
     pub(crate) async fn reading_whole_tables(queue: &Queue) -> Result<Self, QueueError> {
-        let mut patient = Self::begin(queue).await?;
-        answered(sqlx::query(WHOLE_TABLES).execute(&mut *patient.0)).await?;
-        Ok(patient)
+        Ok(Self(open(queue, &[MORE_TIME, WHOLE_TABLES]).await?))
     }
 
     /// Reads rows.
     pub(crate) async fn fetch_all<T>(
         &mut self,
-        query: QueryAs<'_, Postgres, T, PgArguments>,
+        statement: Statement<'_>,
     ) -> Result<Vec<T>, QueueError>
     where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        T: for<'r> FromRow<'r, PgRow>,
     {
-        Ok(answered_within(DEADLINE, query.fetch_all(&mut *self.0)).await?)
+        Ok(read_all(&self.rows(statement).await?)?)
     }
 
     /// Makes changes, and commits them.
-    pub(crate) async fn change<T>(
-        mut self,
-        query: QueryAs<'_, Postgres, T, PgArguments>,
-    ) -> Result<T, QueueError>
+    pub(crate) async fn change<T>(mut self, statement: Statement<'_>) -> Result<T, QueueError>
     where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        T: for<'r> FromRow<'r, PgRow>,
     {
-        let changed = answered_within(DEADLINE, query.fetch_one(&mut *self.0)).await?;
-        answered(self.0.commit()).await?;
+        let changed = read_one(&self.rows(statement).await?)?;
+        self.commit().await?;
         Ok(changed)
     }
+
+    fn rows<'a>(&'a mut self, statement: Statement<'a>) -> Answer<'a, Vec<PgRow>> {
+        Box::pin(answered_within(DEADLINE, statement.fetch_all(&mut *self.0)))
+    }
+
+    fn commit(self) -> Answer<'static, ()> {
+        Box::pin(answered(self.0.commit()))
+    }
+}
+
+fn open<'a>(
+    queue: &'a Queue,
+    settings: &'a [&'static str],
+) -> Answer<'a, Transaction<'static, Postgres>> {
+    Box::pin(async move {
+        let mut transaction = answered(queue.pool().begin()).await?;
+        for setting in settings {
+            answered(sqlx::query(*setting).execute(&mut *transaction)).await?;
+        }
+        Ok(transaction)
+    })
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use crate::claim::Claimer;
-use crate::connection::answered;
 use crate::error::QueueError;
 use crate::ids::Shard;
 use crate::lookup::at_unit;
@@ -42,12 +41,12 @@ impl Claimer {
     /// Any [`QueueError`].
     pub async fn promote(&self, shard: Shard, limit: u32) -> Result<u64, QueueError> {
         let due_from = self.with_shard(shard, |state| state.promoted.current(Instant::now()));
-        let query = sqlx::query_as(PROMOTE)
+        let query = sqlx::query(PROMOTE)
             .bind(shard.column())
             .bind(due_from)
             .bind(i64::from(limit));
         let (promoted, last, at): (i64, OffsetDateTime, OffsetDateTime) =
-            answered(query.fetch_one(self.queue.pool())).await?;
+            self.queue.fetch_one(query).await?;
         self.with_shard(shard, |state| state.promoted.raise(last, at));
         Ok(u64::try_from(promoted).unwrap_or(0))
     }

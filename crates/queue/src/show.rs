@@ -5,7 +5,6 @@ use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
 use crate::admin::{Filter, QueuedUnit};
-use crate::connection::answered;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{QueueId, UnitId};
@@ -137,12 +136,10 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn show(&self, queue_id: QueueId) -> Result<Option<MessageDetail>, QueueError> {
         let id: Uuid = queue_id.as_uuid();
-        let origin = sqlx::query_as(ORIGIN)
-            .bind(queue_id.shard().column())
-            .bind(id);
-        let origin: Option<OriginRow> = answered(origin.fetch_optional(self.pool())).await?;
-        let attempts = sqlx::query_as(ATTEMPTS).bind(id).bind(i64::from(MOST));
-        let attempts: Vec<AttemptRow> = answered(attempts.fetch_all(self.pool())).await?;
+        let origin = sqlx::query(ORIGIN).bind(queue_id.shard().column()).bind(id);
+        let origin: Option<OriginRow> = self.fetch_optional(origin).await?;
+        let attempts = sqlx::query(ATTEMPTS).bind(id).bind(i64::from(MOST));
+        let attempts: Vec<AttemptRow> = self.fetch_all(attempts).await?;
         let queued = origin.as_ref().map(|origin| &origin.traceparent);
         let journalled = attempts.first().map(|attempt| &attempt.traceparent);
         let Some(trace) = queued.or(journalled).cloned() else {

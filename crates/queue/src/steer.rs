@@ -2,8 +2,6 @@
 //! operators may call by hand as well.
 
 use sqlx::FromRow;
-use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::query::QueryAs;
 use sqlx::types::Uuid;
 
 use crate::admin::{Filter, UnitPosition, UnitState};
@@ -11,6 +9,7 @@ use crate::database::Queue;
 use crate::error::QueueError;
 use crate::patient::Patient;
 use crate::rows::unit_id;
+use crate::statement::Statement;
 
 /// What a bounded steering call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +69,6 @@ SELECT * FROM queue.cancel(queue_id => $1, tenant => $2, domain => $3, sender =>
     after_message => $7, after_number => $8, most => $9)
 ";
 
-type Call<'q> = QueryAs<'q, Postgres, SteeredRow, PgArguments>;
-
 impl Queue {
     /// Makes deferred units due now, and opens their destinations.
     ///
@@ -128,8 +125,8 @@ impl Queue {
         self.steer(selecting(CANCEL, filter, after, limit)).await
     }
 
-    async fn steer(&self, call: Call<'_>) -> Result<Steered, QueueError> {
-        let row = Patient::begin(self).await?.change(call).await?;
+    async fn steer(&self, call: Statement<'_>) -> Result<Steered, QueueError> {
+        let row: SteeredRow = Patient::begin(self).await?.change(call).await?;
         Ok(row.into())
     }
 }
@@ -140,8 +137,8 @@ fn selecting<'q>(
     filter: &'q Filter,
     after: Option<UnitPosition>,
     limit: u32,
-) -> Call<'q> {
-    sqlx::query_as(call)
+) -> Statement<'q> {
+    sqlx::query(call)
         .bind(filter.queue_id.map(|id| id.as_uuid()))
         .bind(filter.tenant.map(|tenant| tenant.0))
         .bind(filter.domain.as_deref())

@@ -1,9 +1,6 @@
 //! Units whose attempts may take relays down with them: attempted alone.
 
-use sqlx::FromRow as _;
-
 use crate::claim::Claimer;
-use crate::connection::answered;
 use crate::error::QueueError;
 use crate::lease::LeasedUnit;
 use crate::lookup::at_message;
@@ -52,9 +49,8 @@ impl Claimer {
     /// # Errors
     /// Any [`QueueError`].
     pub async fn claim_suspect(&self) -> Result<Option<LeasedUnit>, QueueError> {
-        let pool = self.queue.pool();
         let found: Option<(sqlx::types::Uuid, i32)> =
-            answered(sqlx::query_as(FIND_SUSPECT).fetch_optional(pool)).await?;
+            self.queue.fetch_optional(sqlx::query(FIND_SUSPECT)).await?;
         let Some(unit) = found.and_then(|(message, number)| unit_id(message, number)) else {
             return Ok(None);
         };
@@ -63,8 +59,7 @@ impl Claimer {
             .bind(unit.queue_id.as_uuid())
             .bind(unit.number)
             .bind(self.holder.0);
-        let taken = answered(take.fetch_optional(pool)).await?;
-        let taken = taken.as_ref().map(LeasedRow::from_row).transpose()?;
+        let taken: Option<LeasedRow> = self.queue.fetch_optional(take).await?;
         Ok(taken.and_then(|row| row.into_unit(false)))
     }
 }
