@@ -12,6 +12,7 @@ mod compare;
 mod load;
 mod measure;
 mod place;
+mod soak;
 mod systems;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Run scenarios against Chasqui and Postfix by turns, and print the ratios
     Compare(compare::CompareArguments),
+    /// Break a fleet under load, time and again, and count what became of its mail
+    Soak(soak::SoakArguments),
     /// Hold idle connections to a server (for `compare idle`)
     #[command(hide = true)]
     Hold(compare::HoldArguments),
@@ -54,6 +57,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let work = async {
         match &arguments.command {
             Command::Compare(compare) => compare::run(compare, &arguments.folder).await,
+            Command::Soak(soak) => soak::run(soak, &arguments.folder).await,
             Command::Hold(hold) => compare::hold(hold).await,
         }
     };

@@ -1,5 +1,6 @@
 //! A lean SMTP client that tells when each thing happened. It waits for every reply, as `smtp-source` does.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,23 @@ pub(crate) struct Taken {
     /// When 250 was read.
     pub(crate) acknowledged: Instant,
 }
+
+/// The server's reply was another than it should be.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// How the reply should have begun.
+    expected: String,
+    /// Its last line.
+    pub(crate) reply: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, got {}", self.expected, self.reply)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A session.
 pub(crate) struct Client {
@@ -156,7 +174,10 @@ impl Client {
             if self.line.starts_with(expected) {
                 return Ok(());
             }
-            bail!("expected {expected}, got {}", self.line.trim_end());
+            bail!(Refused {
+                expected: expected.to_owned(),
+                reply: self.line.trim_end().to_owned(),
+            });
         }
     }
 }

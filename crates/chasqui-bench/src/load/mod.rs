@@ -8,7 +8,7 @@ mod source;
 mod tls;
 
 pub(crate) use arrivals::ArrivalSink;
-pub(crate) use client::{Client, Letter};
+pub(crate) use client::{Client, Letter, Refused};
 pub(crate) use mailbox::{count_mail, mail_arrives};
 pub(crate) use sink::Sink;
 pub(crate) use source::Burst;

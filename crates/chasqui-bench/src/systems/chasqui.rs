@@ -50,7 +50,8 @@ impl Programs {
         name.to_string_lossy().into_owned()
     }
 
-    fn command(&self, name: &str) -> Command {
+    /// One of them, which knows nothing of our own environment.
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.folder.join(name));
         for (variable, _) in std::env::vars_os() {
             let ours = variable.as_encoded_bytes().starts_with(b"CHASQUI_");
@@ -210,7 +211,7 @@ fn populate(programs: &Programs, database_url: &str) -> Result<()> {
 }
 
 /// A self-signed certificate for `localhost`: ECDSA P-256, as the peers get one too.
-pub(super) fn write_certificate(folder: &Path) -> Result<()> {
+pub(crate) fn write_certificate(folder: &Path) -> Result<()> {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     std::fs::write(folder.join("certificate.pem"), certified.cert.pem())?;
     std::fs::write(

@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use crate::measure::Root;
-pub(crate) use chasqui::{Chasqui, Programs};
+pub(crate) use chasqui::{Chasqui, Programs, write_certificate};
 pub(crate) use configuration::{Onward, Plan};
 pub(crate) use postfix::{Postfix, PostfixPlan};
+pub(crate) use program::Program;
 
 /// The domain that the systems have mailboxes for.
 pub(crate) const LOCAL_DOMAIN: &str = "home.test";
