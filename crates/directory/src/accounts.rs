@@ -88,13 +88,11 @@ impl Directory {
             return Err(ChangeError::AliasExists(name));
         }
         let hash = self.hashing.hash(password).await?;
-        let added = sqlx::query(ADD)
+        let adding = sqlx::query(ADD)
             .bind(name.domain().as_str())
             .bind(name.local_part())
-            .bind(hash)
-            .execute(&self.pool)
-            .await?;
-        if added.rows_affected() == 0 {
+            .bind(hash);
+        if self.database.execute(adding).await? == 0 {
             return Err(ChangeError::AccountExists(name));
         }
         self.entries.forget_all();
@@ -113,13 +111,11 @@ impl Directory {
     ) -> Result<(), ChangeError> {
         let name = AccountName::from_mailbox(mailbox)?;
         let hash = self.hashing.hash(password).await?;
-        let changed = sqlx::query(SET_PASSWORD)
+        let change = sqlx::query(SET_PASSWORD)
             .bind(name.domain().as_str())
             .bind(name.local_part())
-            .bind(hash)
-            .execute(&self.pool)
-            .await?;
-        must_have_changed(changed.rows_affected(), name)
+            .bind(hash);
+        must_have_changed(self.database.execute(change).await?, name)
     }
 
     /// Disables an account, or enables it again. A disabled account neither logs in nor receives.
@@ -128,14 +124,13 @@ impl Directory {
     /// [`ChangeError::Name`], [`ChangeError::NoSuchAccount`] or [`ChangeError::Unavailable`].
     pub async fn set_disabled(&self, mailbox: &Mailbox, disabled: bool) -> Result<(), ChangeError> {
         let name = AccountName::from_mailbox(mailbox)?;
-        let changed = sqlx::query(SET_DISABLED)
+        let change = sqlx::query(SET_DISABLED)
             .bind(name.domain().as_str())
             .bind(name.local_part())
-            .bind(disabled)
-            .execute(&self.pool)
-            .await?;
+            .bind(disabled);
+        let changed = self.database.execute(change).await?;
         self.entries.forget_all();
-        must_have_changed(changed.rows_affected(), name)
+        must_have_changed(changed, name)
     }
 
     /// A page of accounts in the order of domain and local part: at most `limit` of those that
@@ -149,13 +144,12 @@ impl Directory {
         after: Option<&AccountName>,
         limit: u32,
     ) -> Result<Vec<Account>, DirectoryError> {
-        let rows: Vec<AccountRow> = sqlx::query_as(LIST)
+        let list = sqlx::query(LIST)
             .bind(domain.map(Domain::as_str))
             .bind(after.map(|name| name.domain().as_str()))
             .bind(after.map(AccountName::local_part))
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(i64::from(limit));
+        let rows: Vec<AccountRow> = self.database.fetch_all(list).await?;
         rows.into_iter().map(Account::try_from).collect()
     }
 }

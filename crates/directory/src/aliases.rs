@@ -7,6 +7,7 @@ use smtp::{Domain, Mailbox};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::Directory;
+use crate::database::{Answer, Statement};
 use crate::domains::stored_name;
 use crate::error::{ChangeError, DirectoryError};
 use crate::name::AccountName;
@@ -78,10 +79,9 @@ impl Directory {
     /// [`ChangeError::Name`] or [`ChangeError::Unavailable`].
     pub async fn remove_alias(&self, address: &Mailbox) -> Result<bool, ChangeError> {
         let name = AccountName::from_mailbox(address)?;
-        let mut connection = self.pool.acquire().await?;
-        let removed = remove(&mut connection, &name).await?;
+        let removed = self.database.execute(removal(&name)).await?;
         self.entries.forget_all();
-        Ok(removed)
+        Ok(removed > 0)
     }
 
     /// All aliases, of one domain or of all, by name.
@@ -92,10 +92,9 @@ impl Directory {
         &self,
         domain: Option<&Domain>,
     ) -> Result<Vec<Alias>, DirectoryError> {
-        let rows: Vec<(String, String, Vec<String>, Vec<String>)> = sqlx::query_as(LIST)
-            .bind(domain.map(Domain::as_str))
-            .fetch_all(&self.pool)
-            .await?;
+        let list = sqlx::query(LIST).bind(domain.map(Domain::as_str));
+        let rows: Vec<(String, String, Vec<String>, Vec<String>)> =
+            self.database.fetch_all(list).await?;
         rows.into_iter()
             .map(|(domain, local_part, target_local_parts, target_domains)| {
                 let targets = target_local_parts.iter().zip(&target_domains);
@@ -110,34 +109,36 @@ impl Directory {
     }
 
     pub(crate) async fn is_alias(&self, name: &AccountName) -> Result<bool, DirectoryError> {
-        Ok(sqlx::query_scalar(EXISTS)
+        let exists = sqlx::query(EXISTS)
             .bind(name.domain().as_str())
-            .bind(name.local_part())
-            .fetch_one(&self.pool)
-            .await?)
+            .bind(name.local_part());
+        let (exists,) = self.database.fetch_one(exists).await?;
+        Ok(exists)
     }
 
-    async fn write_alias(
-        &self,
-        address: &Mailbox,
-        targets: &[Mailbox],
+    fn write_alias<'a>(
+        &'a self,
+        address: &'a Mailbox,
+        targets: &'a [Mailbox],
         present: Present,
-    ) -> Result<(), ChangeError> {
-        let name = AccountName::from_mailbox(address)?;
-        if targets.is_empty() {
-            return Err(ChangeError::NoTarget);
-        }
-        let mut transaction = self.pool.begin().await?;
-        lock_domain(&mut transaction, name.domain()).await?;
-        if present == Present::Replace {
-            remove(&mut transaction, &name).await?;
-        }
-        for target in targets {
-            add_target(&mut transaction, &name, target).await?;
-        }
-        transaction.commit().await?;
-        self.entries.forget_all();
-        Ok(())
+    ) -> Answer<'a, (), ChangeError> {
+        Box::pin(async move {
+            let name = AccountName::from_mailbox(address)?;
+            if targets.is_empty() {
+                return Err(ChangeError::NoTarget);
+            }
+            let mut transaction = self.database.begin().await?;
+            lock_domain(&mut transaction, name.domain()).await?;
+            if present == Present::Replace {
+                removal(&name).execute(&mut *transaction).await?;
+            }
+            for target in targets {
+                add_target(&mut transaction, &name, target).await?;
+            }
+            transaction.commit().await?;
+            self.entries.forget_all();
+            Ok(())
+        })
     }
 }
 
@@ -175,11 +176,8 @@ async fn add_target(
     Ok(())
 }
 
-async fn remove(connection: &mut PgConnection, name: &AccountName) -> Result<bool, ChangeError> {
-    let removed = sqlx::query(REMOVE)
+fn removal(name: &AccountName) -> Statement<'_> {
+    sqlx::query(REMOVE)
         .bind(name.domain().as_str())
         .bind(name.local_part())
-        .execute(connection)
-        .await?;
-    Ok(removed.rows_affected() > 0)
 }

@@ -80,22 +80,21 @@ impl Directory {
         password: SecretString,
     ) -> Result<bool, DirectoryError> {
         let version = stored.credential_version;
-        if self.logins.knows(account, version, &password).await {
+        if self.logins.knows(account, version, &password) {
             return Ok(true);
         }
         let hash = stored.password_hash.clone();
         let is_right = self.hashing.verify(&password, hash).await?;
         if is_right {
-            self.logins.remember(account, version, &password).await;
+            self.logins.remember(account, version, &password);
         }
         Ok(is_right)
     }
 
     async fn credentials(&self, name: &AccountName) -> Result<Option<Credentials>, DirectoryError> {
-        Ok(sqlx::query_as(CREDENTIALS)
+        let credentials = sqlx::query(CREDENTIALS)
             .bind(name.domain().as_str())
-            .bind(name.local_part())
-            .fetch_optional(&self.pool)
-            .await?)
+            .bind(name.local_part());
+        Ok(self.database.fetch_optional(credentials).await?)
     }
 }

@@ -1,11 +1,15 @@
-//! The connection pool.
+//! The connection pool, and statements over it.
 
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, Postgres,
+};
+use sqlx::query::Query;
+use sqlx::{Executor, FromRow, PgPool, Transaction};
 use thiserror::Error;
 
 use crate::migrate::{self, SchemaError};
@@ -63,23 +67,94 @@ pub(crate) fn parse_url(url: &str) -> Result<PgConnectOptions, ConnectError> {
         .application_name("chasqui-directory"))
 }
 
-/// Opens the pool and checks that the schema fits.
-pub(crate) async fn connect(config: &DatabaseConfig) -> Result<PgPool, ConnectError> {
-    let options = parse_url(config.url.expose_secret())?;
-    let pool = PgPoolOptions::new()
-        .max_connections(config.max_connections)
-        .acquire_timeout(config.acquire_timeout)
-        .after_connect(|connection, _meta| {
-            Box::pin(async move {
-                connection.execute(STATEMENT_TIMEOUT).await?;
-                Ok(())
-            })
+/// A statement with its parameters.
+pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// An answer of the database that is still to come.
+///
+/// Boxed where it is asked for. The code of a bare future is compiled by whoever awaits it, so that
+/// each service would compile the whole of the database's driver once more; a boxed one has its
+/// code in this crate.
+pub(crate) type Answer<'a, T, E = sqlx::Error> = BoxFuture<'a, Result<T, E>>;
+
+/// The connections. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Database(PgPool);
+
+impl Database {
+    /// Opens the pool and checks that the schema fits.
+    pub(crate) fn connect(config: &DatabaseConfig) -> Answer<'_, Self, ConnectError> {
+        Box::pin(async move {
+            let options = parse_url(config.url.expose_secret())?;
+            let pool = PgPoolOptions::new()
+                .max_connections(config.max_connections)
+                .acquire_timeout(config.acquire_timeout)
+                .after_connect(|connection, _meta| {
+                    Box::pin(async move {
+                        connection.execute(STATEMENT_TIMEOUT).await?;
+                        Ok(())
+                    })
+                })
+                .connect_with(options)
+                .await
+                .map_err(ConnectError::Unreachable)?;
+            let mut connection = pool.acquire().await.map_err(ConnectError::Unreachable)?;
+            migrate::check(&mut connection).await?;
+            drop(connection);
+            Ok(Self(pool))
         })
-        .connect_with(options)
-        .await
-        .map_err(ConnectError::Unreachable)?;
-    let mut connection = pool.acquire().await.map_err(ConnectError::Unreachable)?;
-    migrate::check(&mut connection).await?;
-    drop(connection);
-    Ok(pool)
+    }
+
+    /// Closes all connections, once their statements are done.
+    pub(crate) fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.close())
+    }
+
+    /// The rows of a statement, read.
+    pub(crate) async fn fetch_all<T>(&self, statement: Statement<'_>) -> Result<Vec<T>, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.rows(statement).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// The row of a statement that always has one.
+    pub(crate) async fn fetch_one<T>(&self, statement: Statement<'_>) -> Result<T, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let row = self.fetch_optional(statement).await?;
+        row.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// The row of a statement that has one at most.
+    pub(crate) async fn fetch_optional<T>(
+        &self,
+        statement: Statement<'_>,
+    ) -> Result<Option<T>, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.rows(statement).await?;
+        rows.first().map(T::from_row).transpose()
+    }
+
+    /// Runs a statement without rows; tells how many it changed.
+    pub(crate) async fn execute(&self, statement: Statement<'_>) -> Result<u64, sqlx::Error> {
+        Ok(self.done(statement).await?.rows_affected())
+    }
+
+    /// A transaction, for what takes several statements.
+    pub(crate) fn begin(&self) -> Answer<'_, Transaction<'static, Postgres>> {
+        Box::pin(self.0.begin())
+    }
+
+    fn rows<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, Vec<PgRow>> {
+        Box::pin(statement.fetch_all(&self.0))
+    }
+
+    fn done<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, PgQueryResult> {
+        Box::pin(statement.execute(&self.0))
+    }
 }

@@ -55,12 +55,10 @@ impl Directory {
         domain: &Domain,
         tenant: Option<i64>,
     ) -> Result<i64, ChangeError> {
-        sqlx::query_scalar(ADD)
-            .bind(domain.as_str())
-            .bind(tenant)
-            .fetch_optional(&self.pool)
-            .await?
-            .ok_or_else(|| ChangeError::DomainExists(domain.clone()))
+        let adding = sqlx::query(ADD).bind(domain.as_str()).bind(tenant);
+        let added: Option<(i64,)> = self.database.fetch_optional(adding).await?;
+        let (tenant,) = added.ok_or_else(|| ChangeError::DomainExists(domain.clone()))?;
+        Ok(tenant)
     }
 
     /// All local domains, by name.
@@ -69,7 +67,7 @@ impl Directory {
     /// [`DirectoryError::Database`].
     pub async fn list_domains(&self) -> Result<Vec<DomainEntry>, DirectoryError> {
         let rows: Vec<(String, i64, OffsetDateTime)> =
-            sqlx::query_as(LIST).fetch_all(&self.pool).await?;
+            self.database.fetch_all(sqlx::query(LIST)).await?;
         rows.into_iter()
             .map(|(name, tenant, created_at)| {
                 Ok(DomainEntry {
@@ -86,10 +84,9 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Database`].
     pub async fn is_local(&self, domain: &Domain) -> Result<bool, DirectoryError> {
-        Ok(sqlx::query_scalar(EXISTS)
-            .bind(domain.as_str())
-            .fetch_one(&self.pool)
-            .await?)
+        let exists = sqlx::query(EXISTS).bind(domain.as_str());
+        let (exists,) = self.database.fetch_one(exists).await?;
+        Ok(exists)
     }
 
     /// Whom `<postmaster>` without a domain means: the postmaster of the oldest domain. None
@@ -98,11 +95,9 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Database`].
     pub async fn postmaster(&self) -> Result<Option<AccountName>, DirectoryError> {
-        let oldest: Option<String> = sqlx::query_scalar(OLDEST)
-            .fetch_optional(&self.pool)
-            .await?;
+        let oldest: Option<(String,)> = self.database.fetch_optional(sqlx::query(OLDEST)).await?;
         oldest
-            .map(|domain| stored_name(POSTMASTER, &domain))
+            .map(|(domain,)| stored_name(POSTMASTER, &domain))
             .transpose()
     }
 }

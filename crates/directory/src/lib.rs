@@ -31,8 +31,7 @@ pub use name::{AccountName, NameError, TAG_DELIMITER};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use resolve::{Lookup, Resolution};
 
-use sqlx::PgPool;
-
+use database::Database;
 use login_memory::LoginMemory;
 use password::PasswordHashing;
 use resolve::EntryCache;
@@ -40,7 +39,7 @@ use resolve::EntryCache;
 /// The directory of one fleet. Clones share connections and caches.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    pool: PgPool,
+    database: Database,
     hashing: PasswordHashing,
     logins: LoginMemory,
     entries: EntryCache,
@@ -54,7 +53,7 @@ impl Directory {
     /// [`ConnectError`].
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, ConnectError> {
         Ok(Self {
-            pool: database::connect(config).await?,
+            database: Database::connect(config).await?,
             hashing: PasswordHashing::new(),
             logins: LoginMemory::new(),
             entries: EntryCache::new(),
@@ -63,6 +62,6 @@ impl Directory {
 
     /// Closes all connections, once their statements are done.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.database.close().await;
     }
 }

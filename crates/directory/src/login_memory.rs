@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use moka::future::Cache;
+use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -54,13 +54,13 @@ impl LoginMemory {
     }
 
     /// Whether this password was right for this version of the credentials within the last minute.
-    pub(crate) async fn knows(
+    pub(crate) fn knows(
         &self,
         account: &AccountName,
         credential_version: i64,
         password: &SecretString,
     ) -> bool {
-        let Some(remembered) = self.logins.get(account).await else {
+        let Some(remembered) = self.logins.get(account) else {
             return false;
         };
         remembered.credential_version == credential_version
@@ -70,7 +70,7 @@ impl LoginMemory {
     }
 
     /// Remembers a password that was right.
-    pub(crate) async fn remember(
+    pub(crate) fn remember(
         &self,
         account: &AccountName,
         credential_version: i64,
@@ -81,7 +81,7 @@ impl LoginMemory {
                 credential_version,
                 password,
             };
-            self.logins.insert(account.clone(), remembered).await;
+            self.logins.insert(account.clone(), remembered);
         }
     }
 
@@ -125,17 +125,17 @@ mod tests {
         AccountName::from_mailbox(&Mailbox::parse(address).unwrap()).unwrap()
     }
 
-    #[tokio::test]
-    async fn only_the_same_password_of_the_same_account_and_version_is_known() {
+    #[test]
+    fn only_the_same_password_of_the_same_account_and_version_is_known() {
         let memory = LoginMemory::new();
         let (alice, bob) = (account("a@b.example"), account("bob@example.org"));
         let password = SecretString::from("correct horse");
-        memory.remember(&alice, 3, &password).await;
-        assert!(memory.knows(&alice, 3, &password).await);
-        assert!(!memory.knows(&alice, 3, &"Correct horse".into()).await);
-        assert!(!memory.knows(&alice, 3, &"".into()).await);
-        assert!(!memory.knows(&alice, 4, &password).await);
-        assert!(!memory.knows(&bob, 3, &password).await);
+        memory.remember(&alice, 3, &password);
+        assert!(memory.knows(&alice, 3, &password));
+        assert!(!memory.knows(&alice, 3, &"Correct horse".into()));
+        assert!(!memory.knows(&alice, 3, &"".into()));
+        assert!(!memory.knows(&alice, 4, &password));
+        assert!(!memory.knows(&bob, 3, &password));
     }
 
     #[test]

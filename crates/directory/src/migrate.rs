@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, SqlSafeStr};
 use thiserror::Error;
@@ -68,19 +69,20 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// [`MigrateError`].
-pub async fn migrate(url: &str) -> Result<(), MigrateError> {
-    let options = parse_url(url)?;
-    let mut connection = options.connect().await.map_err(ConnectError::Unreachable)?;
-    let migrator = migrator();
-    tokio::time::timeout(
-        LOCK_DEADLINE,
-        migrator.run_direct(None, &mut connection, false),
-    )
-    .await
-    .map_err(|_elapsed| MigrateError::Locked)??;
-    // A goodbye that fails costs nothing: the work is committed.
-    let _ = connection.close().await;
-    Ok(())
+pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrateError>> {
+    // Boxed for the sake of build time, as every `Answer` is.
+    Box::pin(async move {
+        let options = parse_url(url)?;
+        let mut connection = options.connect().await.map_err(ConnectError::Unreachable)?;
+        let migrator = migrator();
+        let migrated = migrator.run_direct(None, &mut connection, false);
+        tokio::time::timeout(LOCK_DEADLINE, migrated)
+            .await
+            .map_err(|_elapsed| MigrateError::Locked)??;
+        // A goodbye that fails costs nothing: the work is committed.
+        let _ = connection.close().await;
+        Ok(())
+    })
 }
 
 /// Checks that this binary can work with the schema as it is.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
 use smtp::Mailbox;
 
 use crate::Directory;
@@ -92,6 +92,14 @@ impl EntryCache {
         )
     }
 
+    fn get(&self, candidates: &[AccountName]) -> Option<Arc<Entry>> {
+        self.0.get(candidates)
+    }
+
+    fn remember(&self, candidates: Vec<AccountName>, entry: &Arc<Entry>) {
+        self.0.insert(candidates, Arc::clone(entry));
+    }
+
     /// After a change of our own.
     pub(crate) fn forget_all(&self) {
         self.0.invalidate_all();
@@ -145,24 +153,21 @@ impl Directory {
         if candidates.is_empty() {
             return Ok(None);
         }
-        if let Some(entry) = self.entries.0.get(&candidates).await {
+        if let Some(entry) = self.entries.get(&candidates) {
             return Ok(Some(entry));
         }
         let Some(entry) = self.find(&candidates).await?.map(Arc::new) else {
             return Ok(None);
         };
-        self.entries.0.insert(candidates, Arc::clone(&entry)).await;
+        self.entries.remember(candidates, &entry);
         Ok(Some(entry))
     }
 
     async fn find(&self, candidates: &[AccountName]) -> Result<Option<Entry>, DirectoryError> {
         let domain = candidates.first().map(|name| name.domain().as_str());
         let local_parts: Vec<&str> = candidates.iter().map(AccountName::local_part).collect();
-        let rows: Vec<TargetRow> = sqlx::query_as(FIND)
-            .bind(domain)
-            .bind(local_parts)
-            .fetch_all(&self.pool)
-            .await?;
+        let find = sqlx::query(FIND).bind(domain).bind(local_parts);
+        let rows: Vec<TargetRow> = self.database.fetch_all(find).await?;
         let Some(best) = rows.first().map(|row| row.rank) else {
             return Ok(None);
         };

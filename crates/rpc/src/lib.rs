@@ -16,7 +16,7 @@ pub mod delivery;
 pub mod directory;
 pub mod hand_off;
 
-pub use channel::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
+pub use channel::{Call, ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
 pub use error::{ConversionError, RpcError};
 pub use server::{
     ConfigProblem, GrpcServer, GrpcServerConfig, GrpcServerError, GrpcService, Health, ServerTls,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -25,6 +26,13 @@ const LONGEST_REST: Duration = Duration::from_secs(8);
 /// All instances get a second chance, since a connection may have ended unnoticed.
 const ROUNDS: usize = 2;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
+
+/// A call that is under way.
+///
+/// Boxed by the client that makes it. The code of a bare future is compiled by whoever awaits it, so
+/// that each service would compile the client's insides once more; a boxed one has its code in this
+/// crate.
+pub type Call<'a, T> = BoxFuture<'a, Result<T, RpcError>>;
 
 /// What a generated client is put upon: a channel that adds token and deadline to each request.
 pub(crate) type Wire = InterceptedService<Channel, CallMetadata>;

@@ -7,6 +7,8 @@ mod roster;
 
 pub use config::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
 
+pub use balanced::Call;
+
 pub(crate) use balanced::{Balanced, CallMetadata, Wire};
 pub(crate) use connector::Connector;
 pub(crate) use roster::{Address, Roster};

@@ -9,7 +9,7 @@ use tonic::Request;
 
 use super::wire::{header_of, outcomes_from};
 use super::{DeliverRequest, Outcomes};
-use crate::channel::{Balanced, ChannelConfig, ChannelError};
+use crate::channel::{Balanced, Call, ChannelConfig, ChannelError};
 use crate::error::RpcError;
 use crate::proto::delivery as proto;
 use crate::proto::delivery::delivery_client::DeliveryClient as Generated;
@@ -40,23 +40,25 @@ impl DeliveryClient {
     ///
     /// # Errors
     /// [`RpcError`]: no outcome is known.
-    pub async fn deliver(&self, request: &DeliverRequest) -> Result<Outcomes, RpcError> {
-        let parts: Arc<[_]> = requests(request).into();
-        let answer = self
-            .channel
-            .call(|wire| {
-                let parts = Arc::clone(&parts);
-                let parts = (0..parts.len()).map_while(move |index| parts.get(index).cloned());
-                async move {
-                    Generated::new(wire)
-                        .deliver(Request::new(stream::iter(parts)))
-                        .await
-                }
+    pub fn deliver<'a>(&'a self, request: &'a DeliverRequest) -> Call<'a, Outcomes> {
+        Box::pin(async move {
+            let parts: Arc<[_]> = requests(request).into();
+            let answer = self
+                .channel
+                .call(|wire| {
+                    let parts = Arc::clone(&parts);
+                    let parts = (0..parts.len()).map_while(move |index| parts.get(index).cloned());
+                    async move {
+                        Generated::new(wire)
+                            .deliver(Request::new(stream::iter(parts)))
+                            .await
+                    }
+                })
+                .await?;
+            outcomes_from(answer, request).map_err(|problem| RpcError::Malformed {
+                service: SERVICE,
+                problem,
             })
-            .await?;
-        outcomes_from(answer, request).map_err(|problem| RpcError::Malformed {
-            service: SERVICE,
-            problem,
         })
     }
 }

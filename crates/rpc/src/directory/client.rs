@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use smtp::Mailbox;
 use tonic::Request;
 
 use super::{Authentication, Login, Lookup};
-use crate::channel::{Balanced, ChannelConfig, ChannelError, Wire};
+use crate::channel::{Balanced, Call, ChannelConfig, ChannelError, Wire};
 use crate::convert;
 use crate::error::{ConversionError, RpcError};
 use crate::proto::directory as proto;
@@ -53,23 +53,25 @@ impl DirectoryClient {
     ///
     /// # Errors
     /// [`RpcError`]: not known now.
-    pub async fn lookup(&self, mailbox: &Mailbox) -> Result<Lookup, RpcError> {
-        if let Some(known) = self.lookups.get(mailbox).await {
-            return Ok(known);
-        }
-        let request = proto::LookupRequest {
-            address: mailbox.to_string().into_bytes(),
-        };
-        let answer = self
-            .channel
-            .call(|wire| {
-                let request = request.clone();
-                async move { generated(wire).lookup(Request::new(request)).await }
-            })
-            .await?;
-        let lookup = lookup_from(answer.verdict()).map_err(malformed)?;
-        self.lookups.insert(mailbox.clone(), lookup).await;
-        Ok(lookup)
+    pub fn lookup<'a>(&'a self, mailbox: &'a Mailbox) -> Call<'a, Lookup> {
+        Box::pin(async move {
+            if let Some(known) = self.lookups.get(mailbox) {
+                return Ok(known);
+            }
+            let request = proto::LookupRequest {
+                address: mailbox.to_string().into_bytes(),
+            };
+            let answer = self
+                .channel
+                .call(|wire| {
+                    let request = request.clone();
+                    async move { generated(wire).lookup(Request::new(request)).await }
+                })
+                .await?;
+            let lookup = lookup_from(answer.verdict()).map_err(malformed)?;
+            self.lookups.insert(mailbox.clone(), lookup);
+            Ok(lookup)
+        })
     }
 
     /// Whether a domain (in lower case, or an address literal) is ours. The answer may be
@@ -77,20 +79,22 @@ impl DirectoryClient {
     ///
     /// # Errors
     /// [`RpcError`]: not known now.
-    pub async fn is_local(&self, domain: &str) -> Result<bool, RpcError> {
-        if let Some(known) = self.domains.get(domain).await {
-            return Ok(known);
-        }
-        let answer = self
-            .channel
-            .call(|wire| {
-                let domain = domain.to_owned();
-                let request = Request::new(proto::IsLocalRequest { domain });
-                async move { generated(wire).is_local(request).await }
-            })
-            .await?;
-        self.domains.insert(domain.to_owned(), answer.local).await;
-        Ok(answer.local)
+    pub fn is_local<'a>(&'a self, domain: &'a str) -> Call<'a, bool> {
+        Box::pin(async move {
+            if let Some(known) = self.domains.get(domain) {
+                return Ok(known);
+            }
+            let answer = self
+                .channel
+                .call(|wire| {
+                    let domain = domain.to_owned();
+                    let request = Request::new(proto::IsLocalRequest { domain });
+                    async move { generated(wire).is_local(request).await }
+                })
+                .await?;
+            self.domains.insert(domain.to_owned(), answer.local);
+            Ok(answer.local)
+        })
     }
 
     /// Whom `<postmaster>` without a domain means (RFC 5321 §4.5.1); none while there is no
@@ -98,65 +102,67 @@ impl DirectoryClient {
     ///
     /// # Errors
     /// [`RpcError`]: not known now.
-    pub async fn postmaster(&self) -> Result<Option<Mailbox>, RpcError> {
-        let answer = self
-            .channel
-            .call(|wire| async move {
-                let request = Request::new(proto::PostmasterRequest {});
-                generated(wire).postmaster(request).await
-            })
-            .await?;
-        if answer.address.is_empty() {
-            return Ok(None);
-        }
-        convert::mailbox("address", &answer.address)
-            .map(Some)
-            .map_err(malformed)
+    pub fn postmaster(&self) -> Call<'_, Option<Mailbox>> {
+        Box::pin(async move {
+            let answer = self
+                .channel
+                .call(|wire| async move {
+                    let request = Request::new(proto::PostmasterRequest {});
+                    generated(wire).postmaster(request).await
+                })
+                .await?;
+            if answer.address.is_empty() {
+                return Ok(None);
+            }
+            convert::mailbox("address", &answer.address)
+                .map(Some)
+                .map_err(malformed)
+        })
     }
 
     /// Whether login and password fit.
     ///
     /// # Errors
     /// [`RpcError`]: not known now, which is neither a yes nor a no.
-    pub async fn authenticate(
-        &self,
-        login: &str,
-        password: &SecretString,
-    ) -> Result<Authentication, RpcError> {
-        let answer = self
-            .channel
-            .call(|wire| {
-                let request = Request::new(proto::AuthenticateRequest {
-                    login: login.to_owned(),
-                    password: password.expose_secret().to_owned(),
-                });
-                async move { generated(wire).authenticate(request).await }
-            })
-            .await?;
-        authentication_from(&answer).map_err(malformed)
+    pub fn authenticate<'a>(
+        &'a self,
+        login: &'a str,
+        password: &'a SecretString,
+    ) -> Call<'a, Authentication> {
+        Box::pin(async move {
+            let answer = self
+                .channel
+                .call(|wire| {
+                    let request = Request::new(proto::AuthenticateRequest {
+                        login: login.to_owned(),
+                        password: password.expose_secret().to_owned(),
+                    });
+                    async move { generated(wire).authenticate(request).await }
+                })
+                .await?;
+            authentication_from(&answer).map_err(malformed)
+        })
     }
 
     /// Whether an account may put `address` into its MAIL FROM or header From.
     ///
     /// # Errors
     /// [`RpcError`]: not known now.
-    pub async fn may_send_as(
-        &self,
-        account: &Mailbox,
-        address: &Mailbox,
-    ) -> Result<bool, RpcError> {
-        let request = proto::MaySendAsRequest {
-            account: account.to_string().into_bytes(),
-            address: address.to_string().into_bytes(),
-        };
-        let answer = self
-            .channel
-            .call(|wire| {
-                let request = request.clone();
-                async move { generated(wire).may_send_as(Request::new(request)).await }
-            })
-            .await?;
-        Ok(answer.allowed)
+    pub fn may_send_as<'a>(&'a self, account: &'a Mailbox, address: &'a Mailbox) -> Call<'a, bool> {
+        Box::pin(async move {
+            let request = proto::MaySendAsRequest {
+                account: account.to_string().into_bytes(),
+                address: address.to_string().into_bytes(),
+            };
+            let answer = self
+                .channel
+                .call(|wire| {
+                    let request = request.clone();
+                    async move { generated(wire).may_send_as(Request::new(request)).await }
+                })
+                .await?;
+            Ok(answer.allowed)
+        })
     }
 }
 

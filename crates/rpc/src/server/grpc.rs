@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -119,50 +120,53 @@ impl GrpcServer {
     ///
     /// # Errors
     /// Any [`GrpcServerError`] but [`GrpcServerError::Broken`].
-    pub async fn bind(config: &GrpcServerConfig) -> Result<Self, GrpcServerError> {
-        if let Some(problem) = config.problems().into_iter().next() {
-            return Err(GrpcServerError::Config {
-                key: problem.key,
-                message: problem.message,
-            });
-        }
-        let token = config.token().map_err(|error| GrpcServerError::Config {
-            key: "token",
-            message: error.to_string(),
-        })?;
-        let server = builder(config.tls.as_ref())?;
-        let bind_error = |source| GrpcServerError::Bind {
-            address: config.bind,
-            source,
-        };
-        let listener = TcpListener::bind(config.bind).await.map_err(bind_error)?;
-        let address = listener.local_addr().map_err(bind_error)?;
-        if config.exposes_token() {
-            warn!(%address, "gRPC is served without TLS: token, mail and passwords cross the network in plain text");
-        }
-        let context = ServiceContext {
-            access: Access { token },
-            draining: CancellationToken::new(),
-        };
-        let (reporter, health_server) = health_reporter();
-        let mut routes = RoutesBuilder::default();
-        // Open to all: an orchestrator's probe has no token, and learns nothing but the state.
-        routes.add_service(health_server);
-        routes.add_service(InterceptedService::new(
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .build_v1()
-                .map_err(GrpcServerError::Reflection)?,
-            context.access.clone(),
-        ));
-        Ok(Self {
-            listener,
-            address,
-            server,
-            routes,
-            context,
-            health: Health::new(reporter),
+    pub fn bind(config: &GrpcServerConfig) -> BoxFuture<'_, Result<Self, GrpcServerError>> {
+        // Boxed for the sake of build time, as every `Call` is.
+        Box::pin(async move {
+            if let Some(problem) = config.problems().into_iter().next() {
+                return Err(GrpcServerError::Config {
+                    key: problem.key,
+                    message: problem.message,
+                });
+            }
+            let token = config.token().map_err(|error| GrpcServerError::Config {
+                key: "token",
+                message: error.to_string(),
+            })?;
+            let server = builder(config.tls.as_ref())?;
+            let bind_error = |source| GrpcServerError::Bind {
+                address: config.bind,
+                source,
+            };
+            let listener = TcpListener::bind(config.bind).await.map_err(bind_error)?;
+            let address = listener.local_addr().map_err(bind_error)?;
+            if config.exposes_token() {
+                warn!(%address, "gRPC is served without TLS: token, mail and passwords cross the network in plain text");
+            }
+            let context = ServiceContext {
+                access: Access { token },
+                draining: CancellationToken::new(),
+            };
+            let (reporter, health_server) = health_reporter();
+            let mut routes = RoutesBuilder::default();
+            // Open to all: an orchestrator's probe has no token, and learns nothing but the state.
+            routes.add_service(health_server);
+            routes.add_service(InterceptedService::new(
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(DESCRIPTORS)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                    .build_v1()
+                    .map_err(GrpcServerError::Reflection)?,
+                context.access.clone(),
+            ));
+            Ok(Self {
+                listener,
+                address,
+                server,
+                routes,
+                context,
+                health: Health::new(reporter),
+            })
         })
     }
 
