@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use directory::{DatabaseConfig, Directory};
 use rpc::delivery::{DeliveryLimits, delivery_server};
 use rpc::directory::directory_server;
@@ -54,7 +55,15 @@ pub enum StartError {
 ///
 /// # Errors
 /// Any [`StartError`].
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+pub fn run(
+    config: Config,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<Running, StartError>> {
+    // Boxed, so that the service is compiled here, and not once more by every program that runs it.
+    Box::pin(start(config, shutdown))
+}
+
+async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let tls = match &config.tls {
         Some(section) => {
             Some(ReloadingTls::load(wiring::tls_files(section)).map_err(StartError::Certificate)?)

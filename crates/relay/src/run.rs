@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use queue::{EnqueueConfig, Enqueuer, Queue, Registration};
 use rpc::delivery::DeliveryClient;
 use rpc::directory::DirectoryClient;
@@ -71,7 +72,15 @@ pub enum StartError {
 ///
 /// # Errors Any [`StartError`]. A directory or a delivery service that does not answer is none:
 /// they may come later.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+pub fn run(
+    config: Config,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<Running, StartError>> {
+    // Boxed, so that the service is compiled here, and not once more by every program that runs it.
+    Box::pin(start(config, shutdown))
+}
+
+async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let tls = config
         .tls
         .as_ref()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use queue::{EnqueueConfig, Enqueuer, Queue};
 use rpc::directory::DirectoryClient;
 use rpc::hand_off::{HandOff, Producer};
@@ -54,7 +55,15 @@ pub enum StartError {
 ///
 /// # Errors
 /// Any [`StartError`]. A directory or a relay that does not answer is none: they may come later.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+pub fn run(
+    config: Config,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<Running, StartError>> {
+    // Boxed, so that the service is compiled here, and not once more by every program that runs it.
+    Box::pin(start(config, shutdown))
+}
+
+async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let tls = ReloadingTls::load(tls_files(&config.tls)).map_err(StartError::Certificate)?;
     let listeners = bind(&config.listen, Some(&tls)).map_err(StartError::Listen)?;
     let grpc = match config.grpc.as_ref().map(grpc_server) {
