@@ -5,6 +5,7 @@ use smtp::{Domain, Mailbox};
 use time::OffsetDateTime;
 
 use crate::Directory;
+use crate::database::from_row;
 use crate::domains::stored_name;
 use crate::error::{ChangeError, DirectoryError};
 use crate::name::AccountName;
@@ -44,14 +45,15 @@ pub struct Account {
     pub created_at: OffsetDateTime,
 }
 
-#[derive(sqlx::FromRow)]
-struct AccountRow {
-    local_part: String,
-    domain: String,
-    tenant: i64,
-    has_password: bool,
-    disabled: bool,
-    created_at: OffsetDateTime,
+from_row! {
+    struct AccountRow {
+        local_part: String,
+        domain: String,
+        tenant: i64,
+        has_password: bool,
+        disabled: bool,
+        created_at: OffsetDateTime,
+    }
 }
 
 impl TryFrom<AccountRow> for Account {

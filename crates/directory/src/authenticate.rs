@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use smtp::Mailbox;
 
 use crate::Directory;
+use crate::database::from_row;
 use crate::error::DirectoryError;
 use crate::name::AccountName;
 
@@ -32,12 +33,13 @@ pub struct Login {
     pub credential_version: i64,
 }
 
-#[derive(sqlx::FromRow)]
-struct Credentials {
-    tenant: i64,
-    password_hash: Option<String>,
-    disabled: bool,
-    credential_version: i64,
+from_row! {
+    struct Credentials {
+        tenant: i64,
+        password_hash: Option<String>,
+        disabled: bool,
+        credential_version: i64,
+    }
 }
 
 impl Directory {

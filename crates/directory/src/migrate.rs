@@ -133,13 +133,13 @@ fn migrations() -> Vec<Migration> {
     )]
     .into_iter()
     .map(|(version, name, sql)| {
-        let in_transaction = false;
+        let without_transaction = false;
         Migration::new(
             version,
             name.into(),
             MigrationType::Simple,
             sql.into_sql_str(),
-            in_transaction,
+            without_transaction,
         )
     })
     .collect()

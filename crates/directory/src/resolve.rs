@@ -7,6 +7,7 @@ use moka::sync::Cache;
 use smtp::Mailbox;
 
 use crate::Directory;
+use crate::database::from_row;
 use crate::domains::stored_name;
 use crate::error::DirectoryError;
 use crate::name::AccountName;
@@ -68,13 +69,14 @@ struct Target {
     disabled: bool,
 }
 
-#[derive(sqlx::FromRow)]
-struct TargetRow {
-    rank: i64,
-    by_alias: bool,
-    local_part: String,
-    domain: String,
-    disabled: bool,
+from_row! {
+    struct TargetRow {
+        rank: i64,
+        by_alias: bool,
+        local_part: String,
+        domain: String,
+        disabled: bool,
+    }
 }
 
 /// Found addresses by their candidate names. What is not found is asked for every time: callers

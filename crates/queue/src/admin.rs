@@ -1,7 +1,6 @@
 //! What operators see of the queue.
 
 use smtp::{Mailbox, ReversePath};
-use sqlx::FromRow;
 use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
@@ -11,6 +10,7 @@ use crate::ids::{IncarnationId, QueueId, Tenant, UnitId};
 use crate::lookup::{at_message, at_unit};
 use crate::patient::Patient;
 use crate::rows::{mailbox, reverse_path, unit_id};
+use crate::statement::from_row;
 
 /// Where a unit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,24 +144,25 @@ GROUP BY tenant, state
 ORDER BY tenant, state
 ";
 
-#[derive(FromRow)]
-struct ListRow {
-    message: Uuid,
-    number: i32,
-    tenant: i64,
-    domain: String,
-    state: String,
-    reverse_path: Vec<u8>,
-    recipients: Vec<Vec<u8>>,
-    size: i64,
-    accepted_at: OffsetDateTime,
-    due_at: OffsetDateTime,
-    expires_at: OffsetDateTime,
-    tries: i32,
-    holder: Option<i64>,
-    last_attempt_at: Option<OffsetDateTime>,
-    last_status: Option<String>,
-    last_reply: Option<String>,
+from_row! {
+    struct ListRow {
+        message: Uuid,
+        number: i32,
+        tenant: i64,
+        domain: String,
+        state: String,
+        reverse_path: Vec<u8>,
+        recipients: Vec<Vec<u8>>,
+        size: i64,
+        accepted_at: OffsetDateTime,
+        due_at: OffsetDateTime,
+        expires_at: OffsetDateTime,
+        tries: i32,
+        holder: Option<i64>,
+        last_attempt_at: Option<OffsetDateTime>,
+        last_status: Option<String>,
+        last_reply: Option<String>,
+    }
 }
 
 impl ListRow {

@@ -14,6 +14,7 @@ use crate::ids::{Shard, UnitId};
 use crate::lease::LeasedUnit;
 use crate::lookup::{at_message, at_unit};
 use crate::rows::{LeasedRow, leased_columns, unit_id};
+use crate::statement::from_row;
 
 /// Most leases that one sweep looks at.
 const MOST: i64 = 20_000;
@@ -53,13 +54,14 @@ FROM u JOIN queue.message AS m ON ",
     at_message!("m", "u.shard, u.message")
 );
 
-#[derive(sqlx::FromRow)]
-struct HoldingRow {
-    at: OffsetDateTime,
-    message: Option<Uuid>,
-    number: Option<i32>,
-    attempt: Option<i32>,
-    leased_at: Option<OffsetDateTime>,
+from_row! {
+    struct HoldingRow {
+        at: OffsetDateTime,
+        message: Option<Uuid>,
+        number: Option<i32>,
+        attempt: Option<i32>,
+        leased_at: Option<OffsetDateTime>,
+    }
 }
 
 struct Holding {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use crate::columns::one_line;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{DestinationKey, Tenant};
+use crate::statement::from_row;
 
 /// A destination that gets no mail for now, or little.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,14 +80,15 @@ ORDER BY tenant, domain
 LIMIT $1
 ";
 
-#[derive(FromRow)]
-struct SuspensionRow {
-    tenant: i64,
-    domain: String,
-    suspended_until: Option<OffsetDateTime>,
-    failures: i32,
-    last_reply: String,
-    route: String,
+from_row! {
+    struct SuspensionRow {
+        tenant: i64,
+        domain: String,
+        suspended_until: Option<OffsetDateTime>,
+        failures: i32,
+        last_reply: String,
+        route: String,
+    }
 }
 
 impl From<SuspensionRow> for Suspension {

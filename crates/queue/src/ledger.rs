@@ -1,6 +1,7 @@
 //! The ledger: what came in, what went out, what is still there.
 
-use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row as _};
 
 use crate::database::Queue;
 use crate::error::QueueError;
@@ -8,10 +9,9 @@ use crate::ids::Tenant;
 use crate::patient::Patient;
 
 /// Recipients of one tenant since the beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
     /// Whose mail.
-    #[sqlx(try_from = "i64")]
     pub tenant: Tenant,
     /// Accepted, notifications and redirects counted in.
     pub accepted: i64,
@@ -29,6 +29,22 @@ pub struct Balance {
     pub queued: i64,
     /// Accepted minus all the others: always 0.
     pub difference: i64,
+}
+
+impl FromRow<'_, PgRow> for Balance {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            tenant: Tenant(row.try_get("tenant")?),
+            accepted: row.try_get("accepted")?,
+            delivered: row.try_get("delivered")?,
+            failed: row.try_get("failed")?,
+            expired: row.try_get("expired")?,
+            cancelled: row.try_get("cancelled")?,
+            discarded: row.try_get("discarded")?,
+            queued: row.try_get("queued")?,
+            difference: row.try_get("difference")?,
+        })
+    }
 }
 
 const BALANCES: &str = "

@@ -4,9 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use thiserror::Error;
 
 use crate::connection::answered_within;
@@ -52,10 +52,61 @@ async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
 }
 
 fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations");
+    let mut migrator = Migrator::with_migrations(migrations());
     migrator.create_schema("queue");
     // "Dangerous" when changed later: this is its name from the first migration on.
     migrator.dangerous_set_table_name("queue._migrations");
     migrator.set_ignore_missing(true);
     migrator
+}
+
+/// All migrations, oldest first. One that has been released is never edited: a database that has
+/// it already refuses another text.
+fn migrations() -> Vec<Migration> {
+    let queue = include_str!("../migrations/0001_queue.sql");
+    let journal = include_str!("../migrations/0002_journal.sql");
+    let views = include_str!("../migrations/0003_views.sql");
+    let steering = include_str!("../migrations/0004_steering.sql");
+    [
+        (1, "queue", queue),
+        (2, "journal", journal),
+        (3, "views", views),
+        (4, "steering", steering),
+    ]
+    .into_iter()
+    .map(|(version, name, sql)| {
+        let without_transaction = false;
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            without_transaction,
+        )
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use super::*;
+
+    /// As sqlx reads the folder by itself, at run time or for its macro.
+    #[tokio::test]
+    async fn the_migrations_are_those_of_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let in_folder = Migrator::new(folder).await.unwrap();
+        let told = |migration: &Migration| {
+            let description = migration.description.clone();
+            let checksum = migration.checksum.clone();
+            (migration.version, description, checksum, migration.no_tx)
+        };
+        let here: Vec<_> = migrations().iter().map(told).collect();
+        let there: Vec<_> = in_folder.iter().map(told).collect();
+        assert_eq!(here, there);
+    }
 }

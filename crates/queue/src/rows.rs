@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::columns::body_of_column;
 use crate::ids::{IncarnationId, QueueId, Tenant, UnitId};
 use crate::lease::{Lease, LeasedRecipient, LeasedUnit};
+use crate::statement::from_row;
 
 /// What statements that lease units return, `u` being the unit after the change, `m` its message.
 macro_rules! leased_columns {
@@ -18,25 +19,26 @@ macro_rules! leased_columns {
 }
 pub(crate) use leased_columns;
 
-/// A row of [`leased_columns`].
-#[derive(sqlx::FromRow)]
-pub(crate) struct LeasedRow {
-    message: Uuid,
-    number: i32,
-    holder: i64,
-    attempt: i32,
-    tenant: i64,
-    domain: String,
-    recipients: Vec<Vec<u8>>,
-    recipient_numbers: Vec<i32>,
-    expires_at: OffsetDateTime,
-    tries: i32,
-    unclean_takeovers: i16,
-    reverse_path: Vec<u8>,
-    body: i16,
-    size: i64,
-    accepted_at: OffsetDateTime,
-    traceparent: String,
+from_row! {
+    /// A row of [`leased_columns`].
+    pub(crate) struct LeasedRow {
+        message: Uuid,
+        number: i32,
+        holder: i64,
+        attempt: i32,
+        tenant: i64,
+        domain: String,
+        recipients: Vec<Vec<u8>>,
+        recipient_numbers: Vec<i32>,
+        expires_at: OffsetDateTime,
+        tries: i32,
+        unclean_takeovers: i16,
+        reverse_path: Vec<u8>,
+        body: i16,
+        size: i64,
+        accepted_at: OffsetDateTime,
+        traceparent: String,
+    }
 }
 
 impl LeasedRow {

@@ -1,6 +1,5 @@
 //! All that is known of one message.
 
-use sqlx::FromRow;
 use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
@@ -8,6 +7,7 @@ use crate::admin::{Filter, QueuedUnit};
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{QueueId, UnitId};
+use crate::statement::from_row;
 
 /// All that is known of one message. Once it has left the queue, only the journal tells of it.
 #[derive(Clone, Debug)]
@@ -32,14 +32,15 @@ pub struct MessageDetail {
     pub attempts: Vec<AttemptRecord>,
 }
 
-#[derive(FromRow)]
-struct OriginRow {
-    service: String,
-    client: Option<String>,
-    hello: Option<String>,
-    login: Option<String>,
-    tls: Option<String>,
-    traceparent: String,
+from_row! {
+    struct OriginRow {
+        service: String,
+        client: Option<String>,
+        hello: Option<String>,
+        login: Option<String>,
+        tls: Option<String>,
+        traceparent: String,
+    }
 }
 
 /// A line of the journal.
@@ -71,21 +72,22 @@ pub struct AttemptRecord {
     pub fenced: bool,
 }
 
-#[derive(FromRow)]
-struct AttemptRow {
-    at: OffsetDateTime,
-    unit: i32,
-    attempt: i32,
-    node: String,
-    recipients: Vec<String>,
-    host: Option<String>,
-    tls: Option<String>,
-    outcome: String,
-    status: String,
-    reply: String,
-    duration_ms: i64,
-    fenced: bool,
-    traceparent: String,
+from_row! {
+    struct AttemptRow {
+        at: OffsetDateTime,
+        unit: i32,
+        attempt: i32,
+        node: String,
+        recipients: Vec<String>,
+        host: Option<String>,
+        tls: Option<String>,
+        outcome: String,
+        status: String,
+        reply: String,
+        duration_ms: i64,
+        fenced: bool,
+        traceparent: String,
+    }
 }
 
 impl AttemptRow {

@@ -1,7 +1,6 @@
 //! Steering: hold, release, flush, cancel. The work is done by functions in the database, which
 //! operators may call by hand as well.
 
-use sqlx::FromRow;
 use sqlx::types::Uuid;
 
 use crate::admin::{Filter, UnitPosition, UnitState};
@@ -9,7 +8,7 @@ use crate::database::Queue;
 use crate::error::QueueError;
 use crate::patient::Patient;
 use crate::rows::unit_id;
-use crate::statement::Statement;
+use crate::statement::{Statement, from_row};
 
 /// What a bounded steering call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +23,13 @@ pub struct Steered {
     pub next: Option<UnitPosition>,
 }
 
-#[derive(FromRow)]
-struct SteeredRow {
-    changed: i64,
-    leased: i64,
-    last_message: Option<Uuid>,
-    last_number: Option<i32>,
+from_row! {
+    struct SteeredRow {
+        changed: i64,
+        leased: i64,
+        last_message: Option<Uuid>,
+        last_number: Option<i32>,
+    }
 }
 
 impl From<SteeredRow> for Steered {
