@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::BoxFuture;
 use directory::{DatabaseConfig, Directory};
+use futures_util::future::BoxFuture;
 use rpc::delivery::{DeliveryLimits, delivery_server};
 use rpc::directory::directory_server;
 use rpc::{GrpcServer, GrpcServerError};
