@@ -8,6 +8,7 @@
 )]
 
 mod fleet;
+mod passed_over;
 
 mod bad_input;
 mod inbound;

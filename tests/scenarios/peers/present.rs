@@ -1,13 +1,11 @@
 //! Which peers this machine has.
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Names a file that tells which tests were passed over.
-const PASSED_OVER: &str = "CHASQUI_PASSED_OVER";
+use crate::passed_over::pass_over;
+
 /// Where daemons lie that are not in everybody's PATH.
 const DAEMONS: &str = "/usr/sbin:/usr/local/sbin";
 
@@ -24,26 +22,14 @@ pub(crate) enum Peer {
     Python,
 }
 
-/// Whether this machine has these peers. If not, the calling test is to return at once: that it passes over is said on
-/// the standard error, and in the file that the environment names.
+/// Whether this machine has these peers. If not, the calling test is to return at once: that it passes over is said
+/// here.
 pub(crate) fn present(peers: &[Peer]) -> bool {
     let missing: Vec<&str> = peers.iter().filter_map(|peer| peer.lacks()).collect();
     if missing.is_empty() {
         return true;
     }
-    // libtest names a test's thread after it.
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let line = format!(
-        "{test} is passed over for want of {}\n",
-        missing.join(" and ")
-    );
-    // Other than what `eprintln!` writes, this is shown of tests that pass, too.
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(file) = env::var_os(PASSED_OVER) {
-        let file = OpenOptions::new().create(true).append(true).open(file);
-        file.unwrap().write_all(line.as_bytes()).unwrap();
-    }
+    pass_over(&missing);
     false
 }
 

@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(120);
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_millis(300);
 /// How long a client waits for a session, and for a message to be taken, until it goes elsewhere.
 const PATIENCE: Duration = Duration::from_secs(12);
+const NO_ANSWER: &str = "no answer in 12 s";
 /// Messages of a session, at most.
 const LONGEST_SESSION: usize = 20;
 
@@ -161,17 +162,16 @@ async fn open(way: Way, address: SocketAddr, connector: &TlsConnector) -> Result
 }
 
 async fn patiently<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(PATIENCE, work)
-        .await
-        .context("no answer in 12 s")
-        .flatten()
+    timeout(PATIENCE, work).await.context(NO_ANSWER).flatten()
 }
 
 /// What a client has to complain about: the reply, or else that there was none.
 fn words(way: Way, trouble: &anyhow::Error) -> String {
     let told = match trouble.downcast_ref::<Refused>() {
         Some(refused) => refused.reply.clone(),
-        None if trouble.to_string().contains("no answer") => "(no answer in time)".to_owned(),
+        None if trouble.to_string() == NO_ANSWER => "(no answer in time)".to_owned(),
+        // A proxy lets everybody in, and then finds out that there is no server.
+        None if trouble.to_string() == "no greeting" => "(nobody there)".to_owned(),
         None => "(cut off)".to_owned(),
     };
     let way = match way {

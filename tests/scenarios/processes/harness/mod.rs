@@ -14,6 +14,7 @@ mod sending;
 mod sent;
 mod service;
 mod shipped;
+mod volume;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ pub(crate) use sending::mail_client;
 pub(crate) use sent::Sent;
 pub(crate) use service::Service;
 pub(crate) use shipped::{PROGRAMS, Shipped, shipped_file, variable};
+pub(crate) use volume::Volume;
 
 /// The local domain.
 pub(crate) const DOMAIN: &str = "home.test";
@@ -56,6 +58,8 @@ pub(crate) struct Fleet {
     pub(crate) deliveries: Vec<Service>,
     pub(crate) books: Books,
     folder: TempDir,
+    /// Where mailboxes lie.
+    mail: PathBuf,
 }
 
 impl Fleet {
@@ -81,7 +85,7 @@ impl Fleet {
 
     /// The folder of a mailbox of the local domain.
     pub(crate) fn mailbox(&self, name: &str) -> PathBuf {
-        self.folder.path().join("mail").join(DOMAIN).join(name)
+        self.mail.join(DOMAIN).join(name)
     }
 
     /// Waits until a mailbox of the local domain has so many messages, and returns all that it has.

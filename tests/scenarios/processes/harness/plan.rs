@@ -1,7 +1,7 @@
 //! What a fleet is made of, and how it starts: all processes at once, on a database that is still empty.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use directory::{DatabaseConfig, Directory};
 use smtp::{Domain, Mailbox};
@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     everywhere: Settings,
     submission: Settings,
     relay: Settings,
+    /// Where mailboxes lie, if not in the fleet's folder.
+    mail: Option<PathBuf>,
 }
 
 impl Plan {
@@ -50,6 +52,7 @@ impl Plan {
             everywhere: Settings::default(),
             submission: Settings::default(),
             relay: Settings::default(),
+            mail: None,
         };
         plan.submission.set(SUBMISSION);
         plan.relay.set(RELAY);
@@ -94,10 +97,22 @@ impl Plan {
 
     /// Mail for the far domain goes to this far end.
     pub(crate) fn far_end(self, sink: &Sink) -> Self {
-        let host = sink.address();
+        self.far_end_at(sink.address())
+    }
+
+    /// Mail for the far domain goes to this address.
+    pub(crate) fn far_end_at(self, host: SocketAddr) -> Self {
         self.relay(&format!(
             "route = [{{ domain = \"{FAR}\", smart_host = \"{host}\" }}]"
         ))
+    }
+
+    /// Mailboxes lie in this folder.
+    pub(crate) fn mail_in(self, folder: &Path) -> Self {
+        Self {
+            mail: Some(folder.to_owned()),
+            ..self
+        }
     }
 
     /// Starts all processes at once, waits until they are ready, and makes domain and accounts.
@@ -106,11 +121,14 @@ impl Plan {
         let folder = tempfile::tempdir().unwrap();
         let _ = TestCertificate::self_signed(&["localhost"]).write_to(folder.path(), "smtp");
         self.credentials.prepare(folder.path());
+        let mail = self.mail.clone();
+        let mail = mail.unwrap_or_else(|| folder.path().join("mail"));
         let site = Site {
             plan: &self,
             binaries: &binaries,
             database,
             folder: folder.path(),
+            mail: &mail,
             deliveries: addresses(self.deliveries),
             relays: addresses(self.relays),
         };
@@ -126,6 +144,7 @@ impl Plan {
                 database: database.clone(),
             },
             folder,
+            mail: mail.clone(),
         };
         for service in fleet.services() {
             service.is_ready().await;
@@ -141,6 +160,7 @@ struct Site<'a> {
     binaries: &'a Binaries,
     database: &'a TestDatabase,
     folder: &'a Path,
+    mail: &'a Path,
     deliveries: Vec<SocketAddr>,
     relays: Vec<SocketAddr>,
 }
@@ -174,7 +194,7 @@ impl Site<'_> {
         let grpc = self.deliveries[number - 1];
         let host_name = format!("delivery{number}.fleet.test");
         let mut settings = self.settings(&host_name, grpc);
-        let root = quoted(self.folder.join("mail"));
+        let root = quoted(self.mail.to_owned());
         settings.set(&format!("maildir.root = {root}"));
         self.spawn("delivery", host_name, settings, None, grpc)
     }

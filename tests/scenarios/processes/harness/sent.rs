@@ -76,6 +76,12 @@ impl Sent {
             .collect()
     }
 
+    /// Everything that was refused for good (5yz, RFC 5321 §4.2.1).
+    pub(crate) fn refused_for_good(&self) -> Vec<&String> {
+        let refusals = self.refusals.keys();
+        refusals.filter(|refusal| refusal.contains(": 5")).collect()
+    }
+
     /// Sessions that ended without a word while something was under way.
     pub(crate) fn cuts(&self) -> Vec<&String> {
         self.cuts.keys().collect()
