@@ -4,15 +4,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use thiserror::Error;
+use tracing::info;
 
 use crate::connection::answered_within;
 
 /// Longest wait for the connection. Others' migrations are waited for without end.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest wait for any one lock. Whoever comes after a migration that waits for a table waits too,
+/// so that mail would stand still behind it; and after a second of a deadlock Postgres looks for
+/// somebody to end, who might be a relay.
+const LOCK_TIMEOUT: &str = "500ms";
+/// Then mail flows for a while before the migration is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, Error)]
@@ -29,6 +36,9 @@ pub enum MigrationError {
 /// pooler in between). Several processes may do it at once: an advisory lock lets one in.
 /// Migrations of a newer program are left alone.
 ///
+/// Under a fleet at work a migration gives way: one that does not get its locks soon is undone, and
+/// tried again.
+///
 /// # Errors
 /// Any [`MigrationError`].
 pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrationError>> {
@@ -36,7 +46,16 @@ pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrationError>> {
     Box::pin(async move {
         let mut connection = connect(url).await.map_err(MigrationError::Connect)?;
         // The lock is the session's: whatever happens, it ends with the connection.
-        migrator().run_direct(None, &mut connection, false).await?;
+        let migrator = migrator();
+        loop {
+            match migrator.run_direct(None, &mut connection, false).await {
+                Err(error) if is_in_the_way(&error) => {
+                    info!("migrations of the queue schema wait for others");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                result => break result?,
+            }
+        }
         // A goodbye that fails costs nothing: the work is committed.
         let _ = connection.close().await;
         Ok(())
@@ -47,8 +66,18 @@ pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrationError>> {
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("chasqui queue migrations")
+        .options([("lock_timeout", LOCK_TIMEOUT)])
         .disable_statement_logging();
     answered_within(CONNECT_DEADLINE, options.connect()).await
+}
+
+/// Whether a lock was not to be had: `lock_not_available`, or `deadlock_detected`.
+fn is_in_the_way(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {
+        return false;
+    };
+    let state = cause.as_database_error().and_then(|error| error.code());
+    matches!(state.as_deref(), Some("55P03" | "40P01"))
 }
 
 fn migrator() -> Migrator {

@@ -297,7 +297,7 @@ impl Injector<'_> {
         let version = 900_000 + number.unwrap_or_default();
         let statements = format!(
             "BEGIN;
-             SET LOCAL lock_timeout = '1s';
+             SET LOCAL lock_timeout = '500ms';
              CREATE TABLE queue.novelty_{version} (id bigint PRIMARY KEY, what text);
              ALTER TABLE queue.message ADD COLUMN novelty_{version} text;
              ALTER TABLE queue.unit ADD COLUMN novelty_{version} text;

@@ -3,7 +3,7 @@
 use queue::{ConnectError, DatabaseConfig, Queue};
 use testkit::TestDatabase;
 
-use crate::support::execute;
+use crate::support::{execute, wait_for_blocked};
 
 async fn connect(database: &TestDatabase) -> Result<Queue, ConnectError> {
     Queue::connect(&DatabaseConfig::new(database.url())).await
@@ -20,6 +20,25 @@ async fn services_that_start_together_migrate_once() {
         start.await.unwrap().unwrap();
     }
     connect(&database).await.unwrap();
+}
+
+/// It waits as long as it takes, and meanwhile nobody waits behind it for long.
+#[tokio::test]
+async fn a_migration_gives_way_to_whoever_holds_a_table() {
+    let database = testkit::database().await;
+    queue::migrate(database.url()).await.unwrap();
+    let mut holder = database.connect().await;
+    execute(&mut holder, "BEGIN; LOCK TABLE queue._migrations").await;
+    let url = database.url().to_owned();
+    let migrating = tokio::spawn(async move { queue::migrate(&url).await });
+    let mut looker = database.connect().await;
+    for _ in 0..2 {
+        wait_for_blocked(&mut looker, 1).await;
+        wait_for_blocked(&mut looker, 0).await;
+    }
+    assert!(!migrating.is_finished());
+    execute(&mut holder, "COMMIT").await;
+    migrating.await.unwrap().unwrap();
 }
 
 #[tokio::test]
