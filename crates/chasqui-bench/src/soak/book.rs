@@ -15,6 +15,8 @@ pub(super) struct Entries {
     pub(super) accepted: BTreeMap<u64, &'static [&'static str]>,
     /// What clients heard instead, and how often, by what was being done to the fleet.
     pub(super) heard: BTreeMap<(&'static str, String), usize>,
+    /// Superfluous copies at the far end, by what was being done when they came.
+    pub(super) superfluous: BTreeMap<&'static str, usize>,
     /// The longest time that any client went from one 250 to its next, and what was done meanwhile.
     pub(super) longest: (Duration, &'static str),
     /// When each client was last told 250.
@@ -24,11 +26,9 @@ pub(super) struct Entries {
 }
 
 impl Book {
-    /// For so many clients, which have all just been content.
-    pub(super) fn open(clients: usize) -> Self {
-        let book = Self::default();
-        book.lock().last = vec![Instant::now(); clients];
-        book
+    /// For so many clients, which begin now.
+    pub(super) fn begin(&self, clients: usize) {
+        self.lock().last = vec![Instant::now(); clients];
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -52,6 +52,13 @@ impl Book {
         let mut entries = self.lock();
         let key = (entries.now, what);
         *entries.heard.entry(key).or_default() += 1;
+    }
+
+    /// The far end has had a message before.
+    pub(super) fn superfluous(&self) {
+        let mut entries = self.lock();
+        let now = entries.now;
+        *entries.superfluous.entry(now).or_default() += 1;
     }
 
     /// Whether all clients have been told 250 since then.

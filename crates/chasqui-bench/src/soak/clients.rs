@@ -16,14 +16,14 @@ use super::letters::{ALICE, Draft, PASSWORD};
 use super::random::Random;
 use crate::load::{Client, Letter, Refused, tls_connector};
 
-/// Clients of each kind.
-const CLIENTS: usize = 4;
+/// All clients: half of them mail clients, half of them servers.
+pub(super) const CLIENTS: usize = 8;
 /// Between two messages of a client.
 const PAUSE: Duration = Duration::from_millis(120);
 /// Before a client that was refused or cut off comes back.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_millis(300);
 /// How long a client waits for a session, and for a message to be taken, until it goes elsewhere.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 const NO_ANSWER: &str = "no answer in 12 s";
 /// Messages of a session, at most.
 const LONGEST_SESSION: usize = 20;
@@ -36,7 +36,6 @@ enum Way {
 
 /// Clients at work.
 pub(super) struct Load {
-    pub(super) book: Book,
     stop: watch::Sender<bool>,
     clients: JoinSet<()>,
 }
@@ -47,12 +46,12 @@ impl Load {
         submissions: &[SocketAddr],
         relays: &[SocketAddr],
         random: &mut Random,
+        book: &Book,
     ) -> Result<Self> {
-        let book = Book::open(2 * CLIENTS);
         let stop = watch::Sender::new(false);
         let connector = tls_connector()?;
         let mut clients = JoinSet::new();
-        for number in 0..2 * CLIENTS {
+        for number in 0..CLIENTS {
             let (way, addresses) = match number % 2 {
                 0 => (Way::Submission, submissions),
                 _ => (Way::Port25, relays),
@@ -70,19 +69,13 @@ impl Load {
             };
             clients.spawn(sender.run());
         }
-        Ok(Self {
-            book,
-            stop,
-            clients,
-        })
+        Ok(Self { stop, clients })
     }
 
     /// Ends it, after the message that each client is at.
-    pub(super) async fn stop(mut self) -> Book {
+    pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.clients.join_next().await.is_some() {}
-        self.book.close();
-        self.book
     }
 }
 

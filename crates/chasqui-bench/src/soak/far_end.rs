@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::book::Book;
 use super::letters::{JO, NOBODY, Parcel, tag_of};
 
 /// How long each message takes to be stored: so that some is always under way.
@@ -24,28 +25,37 @@ pub(super) struct Received {
     pub(super) acknowledged: bool,
 }
 
-type Book = Arc<Mutex<BTreeMap<Parcel, Received>>>;
+/// What has been received.
+#[derive(Debug, Clone)]
+struct Shelf {
+    received: Arc<Mutex<BTreeMap<Parcel, Received>>>,
+    book: Book,
+}
 
 /// A running far end. Its sessions end when it is dropped.
 #[derive(Debug)]
 pub(super) struct FarEnd {
     address: SocketAddr,
-    book: Book,
+    shelf: Shelf,
     _sessions: JoinSet<()>,
 }
 
 impl FarEnd {
-    pub(super) async fn start() -> Result<Self> {
+    /// Starts one, which notes in `book` what comes again.
+    pub(super) async fn start(book: Book) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("no port for the far end")?;
         let address = listener.local_addr()?;
-        let book = Book::default();
+        let shelf = Shelf {
+            received: Arc::default(),
+            book,
+        };
         let mut sessions = JoinSet::new();
-        sessions.spawn(listen(listener, Arc::clone(&book)));
+        sessions.spawn(listen(listener, shelf.clone()));
         Ok(Self {
             address,
-            book,
+            shelf,
             _sessions: sessions,
         })
     }
@@ -56,25 +66,46 @@ impl FarEnd {
 
     /// All that it has received so far.
     pub(super) fn received(&self) -> BTreeMap<Parcel, Received> {
-        lock(&self.book).clone()
+        self.shelf.lock().clone()
     }
 }
 
-fn lock(book: &Book) -> MutexGuard<'_, BTreeMap<Parcel, Received>> {
-    book.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Parcel, Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies that have come whole.
+    fn take(&self, copies: &[Parcel]) {
+        for copy in copies {
+            let mut shelf = self.lock();
+            let received = shelf.entry(*copy).or_default();
+            received.copies += 1;
+            if received.copies > 1 {
+                self.book.superfluous();
+            }
+        }
+    }
+
+    /// 250 was said to these.
+    fn acknowledge(&self, copies: &[Parcel]) {
+        for copy in copies {
+            self.lock().entry(*copy).or_default().acknowledged = true;
+        }
+    }
 }
 
-async fn listen(listener: TcpListener, book: Book) {
+async fn listen(listener: TcpListener, shelf: Shelf) {
     let mut sessions = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let book = Arc::clone(&book);
+        let shelf = shelf.clone();
         // A session that fails is the sender's loss, which it will notice.
-        sessions.spawn(async move { drop(session(stream, &book).await) });
+        sessions.spawn(async move { drop(session(stream, &shelf).await) });
         while sessions.try_join_next().is_some() {}
     }
 }
 
-async fn session(stream: TcpStream, book: &Book) -> Result<()> {
+async fn session(stream: TcpStream, shelf: &Shelf) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 far.test ESMTP\r\n").await?;
@@ -107,10 +138,10 @@ async fn session(stream: TcpStream, book: &Book) -> Result<()> {
                     .drain(..)
                     .filter_map(|recipient| Some((tag?, recipient)))
                     .collect();
-                note(book, &copies, |received| received.copies += 1);
+                shelf.take(&copies);
                 tokio::time::sleep(WORK).await;
                 stream.write_all(b"250 2.0.0 taken\r\n").await?;
-                note(book, &copies, |received| received.acknowledged = true);
+                shelf.acknowledge(&copies);
                 continue;
             }
             "QUIT" => {
@@ -120,13 +151,6 @@ async fn session(stream: TcpStream, book: &Book) -> Result<()> {
             _ => "500 5.5.1 what?",
         };
         stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
-    }
-}
-
-fn note(book: &Book, copies: &[Parcel], what: impl Fn(&mut Received)) {
-    let mut book = lock(book);
-    for copy in copies {
-        what(book.entry(*copy).or_default());
     }
 }
 

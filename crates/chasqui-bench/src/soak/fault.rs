@@ -63,6 +63,21 @@ impl Fault {
         }
     }
 
+    /// Whether attempts that have reached the far end may be left without an end, so that they are made again.
+    pub(super) fn leaves_attempts_open(self) -> bool {
+        matches!(
+            self,
+            Self::KillRelay
+                | Self::FreezeRelay
+                | Self::KillPostgres
+                | Self::FillLog
+                | Self::Cut
+                | Self::Delay
+                | Self::Deafen
+                | Self::CutBeforeReply
+        )
+    }
+
     /// Whether it takes a volume of its own.
     pub(super) fn needs_volumes(self) -> bool {
         matches!(self, Self::FillData | Self::FillLog | Self::FillMail)

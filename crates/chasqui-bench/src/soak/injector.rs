@@ -54,6 +54,8 @@ pub(super) struct Injector<'a> {
 pub(super) struct Done {
     /// How often each fault was injected.
     pub(super) faults: BTreeMap<&'static str, usize>,
+    /// How many of them may have left attempts open.
+    pub(super) windows: usize,
     /// How long takeovers took.
     pub(super) takeovers: Vec<Duration>,
     /// How long after each fault the fleet was well, at the longest, by kind.
@@ -68,6 +70,7 @@ impl Injector<'_> {
         let name = fault.name();
         self.book.turn_to(name);
         *self.done.faults.entry(name).or_default() += 1;
+        self.done.windows += usize::from(fault.leaves_attempts_open());
         let story = match fault {
             Fault::KillSubmission => self.kill(Role::Submission).await?,
             Fault::KillDelivery => self.kill(Role::Delivery).await?,

@@ -31,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use book::Book;
-use clients::Load;
+use clients::{CLIENTS, Load, PATIENCE};
 use database::{Database, DatabaseVolumes};
 use far_end::FarEnd;
 use fault::{FAULTS, Fault, Pack};
@@ -109,26 +109,33 @@ async fn soak(arguments: &SoakArguments, folder: &Path) -> Result<()> {
             None
         }
     };
+    notes.push(format!(
+        "a client waits {} for a word before it goes elsewhere: so much of an outage may be its own",
+        report::seconds(PATIENCE)
+    ));
     let database = Database::start(&folder, volumes.as_ref().map(|all| &all.database)).await?;
     notes.push(format!(
         "PostgreSQL {}, fsync = on, synchronous_commit = on, full_page_writes = on",
         database.version()
     ));
-    let far_end = FarEnd::start().await?;
+    let book = Book::default();
+    let far_end = FarEnd::start(book.clone()).await?;
     let mut fleet = Fleet::start(&programs, &folder, database, far_end.address()).await?;
     eprintln!("soaking for {} minutes with seed {seed}", arguments.minutes);
-    let load = Load::start(&fleet.submissions, &fleet.relays, &mut random)?;
+    book.begin(CLIENTS);
+    let load = Load::start(&fleet.submissions, &fleet.relays, &mut random, &book)?;
     let injector = Injector {
         fleet: &mut fleet,
         volumes: volumes.as_ref(),
-        book: load.book.clone(),
+        book: book.clone(),
         random: random.fork(),
         began: Instant::now(),
         done: Done::default(),
     };
     let time = Duration::from_secs_f64(arguments.minutes * 60.0);
     let mut done = injector.work(time, kinds).await?;
-    let book = load.stop().await;
+    load.stop().await;
+    book.close();
     let emptied = queue_empties(&fleet).await?;
     notes.push(format!(
         "the queue was empty {} after the last client had gone",

@@ -89,12 +89,12 @@ impl Report<'_> {
         for (fault, times) in &self.done.faults {
             let healing = self.done.healing.get(fault);
             let healing = healing.map_or_else(|| "–".to_owned(), |time| format!("{time:.1?}"));
-            faults.add_row([(*fault).to_owned(), times.to_string(), healing]);
+            let copies = self.entries.superfluous.get(fault).copied();
+            let copies = copies.unwrap_or_default().to_string();
+            faults.add_row([(*fault).to_owned(), times.to_string(), healing, copies]);
         }
-        for table in [&mut faults] {
-            for column in table.column_iter_mut().skip(1) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        for column in faults.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
         println!("{faults}\n");
         self.print_heard();
@@ -203,11 +203,10 @@ impl Report<'_> {
         Quantiles::of(self.done.takeovers.clone())
     }
 
-    /// What may have come twice: each fault leaves at most as many attempts without an end as relays had under way at the
-    /// far end, and as many again that had ended and were being recorded.
+    /// What may have come twice: a fault that leaves attempts open leaves as many as two relays had under way at the far
+    /// end, and at most as many again that had ended and were being recorded.
     fn window(&self) -> usize {
-        let faults: usize = self.done.faults.values().sum();
-        faults * 2 * 2 * CONNECTIONS
+        self.done.windows * 2 * 2 * CONNECTIONS
     }
 }
 
