@@ -9,10 +9,12 @@
 )]
 
 mod compare;
+mod growth;
 mod load;
 mod measure;
 mod place;
 mod soak;
+mod steady;
 mod systems;
 
 use std::path::PathBuf;
@@ -37,6 +39,10 @@ enum Command {
     Compare(compare::CompareArguments),
     /// Break a fleet under load, time and again, and count what became of its mail
     Soak(soak::SoakArguments),
+    /// Show what a message costs as recipients, queue depth, sessions and relays grow
+    Growth(growth::GrowthArguments),
+    /// Run the same load for long, half of it beside a transaction that is held open
+    Steady(steady::SteadyArguments),
     /// Hold idle connections to a server (for `compare idle`)
     #[command(hide = true)]
     Hold(compare::HoldArguments),
@@ -58,6 +64,8 @@ async fn run(arguments: &Arguments) -> Result<()> {
         match &arguments.command {
             Command::Compare(compare) => compare::run(compare, &arguments.folder).await,
             Command::Soak(soak) => soak::run(soak, &arguments.folder).await,
+            Command::Growth(growth) => growth::run(growth, &arguments.folder).await,
+            Command::Steady(steady) => steady::run(steady, &arguments.folder).await,
             Command::Hold(hold) => compare::hold(hold).await,
         }
     };

@@ -1,7 +1,10 @@
 //! `chasqui-bench compare`: the same work for Chasqui and for Postfix, by turns, in one run.
 
+mod deferred;
+mod fairness;
 mod idle;
 mod latency;
+mod postfix_backlog;
 mod report;
 mod scenario;
 mod submission;

@@ -58,9 +58,10 @@ struct JsonRow<'a> {
     scenario: &'a str,
     unit: &'a str,
     ours: f64,
-    peer: f64,
+    /// None where the peer knows no such thing.
+    peer: Option<f64>,
     /// Ours to the peer's for rates, the peer's to ours for what had better be little: above 1 is good.
-    ratio: f64,
+    ratio: Option<f64>,
     cpu_ms_ours: Option<f64>,
     cpu_ms_peer: Option<f64>,
     p99_ms_ours: Option<f64>,
@@ -159,8 +160,8 @@ impl Row {
             scenario: &self.heading.scenario,
             unit: self.heading.unit,
             ours: median(&self.ours, |sample| Some(sample.figure))?,
-            peer: median(&self.peer, |sample| Some(sample.figure))?,
-            ratio: self.ratio()?,
+            peer: median(&self.peer, |sample| Some(sample.figure)),
+            ratio: self.ratio(),
             cpu_ms_ours: median(&self.ours, |sample| sample.cpu_ms),
             cpu_ms_peer: median(&self.peer, |sample| sample.cpu_ms),
             p99_ms_ours: median(&self.ours, |sample| sample.p99_ms),

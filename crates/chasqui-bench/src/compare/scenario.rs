@@ -3,6 +3,8 @@
 use anyhow::Result;
 
 use super::Bench;
+use super::deferred::deferred;
+use super::fairness::fairness;
 use super::idle::idle;
 use super::latency::latency;
 use super::report::Report;
@@ -25,6 +27,8 @@ pub(crate) enum Kind {
     Submission,
     Latency,
     Idle,
+    Deferred,
+    Fairness,
 }
 
 impl Kind {
@@ -39,6 +43,8 @@ impl Kind {
             Self::Submission => submission(bench, scenario, report).await,
             Self::Latency => latency(bench, report).await,
             Self::Idle => idle(bench, report).await,
+            Self::Deferred => deferred(bench, report).await,
+            Self::Fairness => fairness(bench, report).await,
         }
     }
 }
@@ -102,5 +108,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "idle",
         what: "memory of a connection that is idle after EHLO, in clear and in TLS",
         kind: Kind::Idle,
+    },
+    Scenario {
+        name: "deferred",
+        what: "fresh mail beside a backlog of 1,000,000 (the peer: 50,000), idle and probed; then it is cancelled",
+        kind: Kind::Deferred,
+    },
+    Scenario {
+        name: "fairness",
+        what: "a fresh message beside another tenant's backlog of 1,000,000 for a slow destination: how many go before it",
+        kind: Kind::Fairness,
     },
 ];

@@ -14,8 +14,16 @@ use tokio::time::timeout;
 
 #[derive(Debug, Default)]
 struct Book {
-    arrivals: Mutex<HashMap<u64, (usize, Instant)>>,
+    arrivals: Mutex<Arrivals>,
     changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Arrivals {
+    /// All messages, tagged or not.
+    count: usize,
+    /// What came when, and how many came before it.
+    tagged: HashMap<u64, (usize, Instant)>,
 }
 
 /// A running far end. Its sessions end when it is dropped.
@@ -37,12 +45,12 @@ impl ArrivalSink {
         Ok(Self { book, sessions })
     }
 
-    /// Waits for a message; says when it was received, and the how-many-th it was (from 0).
+    /// Waits for a message; says how many came before it, and when it was received.
     pub(crate) async fn arrival(&self, tag: u64, deadline: Duration) -> Result<(usize, Instant)> {
         let arrives = async {
             loop {
                 let changed = self.book.changed.notified();
-                if let Some(arrival) = self.book.lock().get(&tag) {
+                if let Some(arrival) = self.book.lock().tagged.get(&tag) {
                     return *arrival;
                 }
                 changed.await;
@@ -54,6 +62,13 @@ impl ArrivalSink {
     }
 }
 
+impl ArrivalSink {
+    /// How many messages have come in.
+    pub(crate) fn count(&self) -> usize {
+        self.book.lock().count
+    }
+}
+
 impl Drop for ArrivalSink {
     fn drop(&mut self) {
         self.sessions.abort_all();
@@ -61,15 +76,18 @@ impl Drop for ArrivalSink {
 }
 
 impl Book {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (usize, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, tag: u64) {
+    fn note(&self, tag: Option<u64>) {
         let now = Instant::now();
         let mut arrivals = self.lock();
-        let position = arrivals.len();
-        arrivals.entry(tag).or_insert((position, now));
+        let before = arrivals.count;
+        arrivals.count += 1;
+        if let Some(tag) = tag {
+            arrivals.tagged.entry(tag).or_insert((before, now));
+        }
         drop(arrivals);
         self.changed.notify_waiters();
     }
@@ -105,7 +123,7 @@ async fn session(stream: TcpStream, book: &Book, work: Duration) -> Result<()> {
             b"DATA" => {
                 stream.write_all(b"354 go on\r\n").await?;
                 let tag = content(&mut stream, &mut line).await?;
-                book.note(tag.unwrap_or_default());
+                book.note(tag);
                 if !work.is_zero() {
                     tokio::time::sleep(work).await;
                 }

@@ -1,6 +1,7 @@
 //! Mail that is sent, and where it ends: Postfix's tools where they suffice, our own where they don't.
 
 mod arrivals;
+mod backlog;
 mod client;
 mod mailbox;
 mod sink;
@@ -8,6 +9,7 @@ mod source;
 mod tls;
 
 pub(crate) use arrivals::ArrivalSink;
+pub(crate) use backlog::Backlog;
 pub(crate) use client::{Client, Letter, Refused};
 pub(crate) use mailbox::{count_mail, mail_arrives};
 pub(crate) use sink::Sink;

@@ -4,6 +4,6 @@ mod cpu;
 mod quantiles;
 mod spread;
 
-pub(crate) use cpu::{Meter, Root};
+pub(crate) use cpu::{CpuTime, Meter, Root};
 pub(crate) use quantiles::Quantiles;
 pub(crate) use spread::Spread;

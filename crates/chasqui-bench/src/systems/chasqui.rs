@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use private_postgres::{PrivatePostgres, PrivatePostgresConfig};
 
+use sqlx::{Connection as _, PgConnection};
+
 use super::configuration::{Plan, Wiring};
 use super::program::Program;
 use super::{LOCAL_DOMAIN, LOCAL_USER, PASSWORD, Root, System};
@@ -114,6 +116,27 @@ impl Chasqui {
             submission_address,
             folder,
         })
+    }
+}
+
+impl Chasqui {
+    /// Where each relay takes mail.
+    pub(crate) fn relays(&self) -> &[SocketAddr] {
+        &self.relay_addresses
+    }
+
+    /// A connection to the database.
+    pub(crate) async fn database(&self) -> Result<PgConnection> {
+        PgConnection::connect(&self.postgres.url())
+            .await
+            .context("can't connect to the private Postgres")
+    }
+
+    /// The `chasqui` command on this fleet's database.
+    pub(crate) fn command(&self, programs: &Programs) -> Command {
+        let mut command = programs.command("chasqui");
+        command.env("DATABASE_URL", self.postgres.url());
+        command
     }
 }
 
