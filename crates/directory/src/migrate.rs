@@ -15,8 +15,13 @@ const SCHEMA: &str = "directory";
 const MIGRATIONS_TABLE: &str = "directory._migrations";
 /// What this binary expects in `directory.compatibility`.
 const COMPATIBILITY: i32 = 1;
-/// How long to wait for another process that is migrating.
+/// How long to wait for another process that is migrating, or that is in the way of it.
 const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest wait for any one lock: whoever comes after a migration that waits for a table waits too,
+/// and after a second of a deadlock Postgres looks for somebody to end.
+const LOCK_TIMEOUT: &str = "500ms";
+/// Then others go on for a while before the migration is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const LAST_APPLIED: &str = "SELECT max(version) FROM directory._migrations WHERE success";
 const COMPATIBILITY_LEVEL: &str = "SELECT level FROM directory.compatibility";
@@ -29,8 +34,8 @@ pub enum MigrateError {
     /// No connection to the database.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// Another process has been migrating for two minutes.
-    #[error("another process has held the migration lock for {}s", LOCK_DEADLINE.as_secs())]
+    /// Another process has been migrating, or using a table that is to be changed, for two minutes.
+    #[error("another process has held a lock that the migration needs for {}s", LOCK_DEADLINE.as_secs())]
     Locked,
     /// A migration failed.
     #[error("the directory schema could not be migrated")]
@@ -72,10 +77,17 @@ pub enum SchemaError {
 pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrateError>> {
     // Boxed for the sake of build time, as every `Answer` is.
     Box::pin(async move {
-        let options = parse_url(url)?;
+        let options = parse_url(url)?.options([("lock_timeout", LOCK_TIMEOUT)]);
         let mut connection = options.connect().await.map_err(ConnectError::Unreachable)?;
         let migrator = migrator();
-        let migrated = migrator.run_direct(None, &mut connection, false);
+        let migrated = async {
+            loop {
+                match migrator.run_direct(None, &mut connection, false).await {
+                    Err(error) if is_in_the_way(&error) => tokio::time::sleep(PAUSE).await,
+                    result => return result,
+                }
+            }
+        };
         tokio::time::timeout(LOCK_DEADLINE, migrated)
             .await
             .map_err(|_elapsed| MigrateError::Locked)??;
@@ -83,6 +95,16 @@ pub fn migrate(url: &str) -> BoxFuture<'_, Result<(), MigrateError>> {
         let _ = connection.close().await;
         Ok(())
     })
+}
+
+/// Whether a lock was not to be had: `lock_not_available`, or `deadlock_detected`.
+fn is_in_the_way(error: &sqlx::migrate::MigrateError) -> bool {
+    use sqlx::migrate::MigrateError as Error;
+    let (Error::Execute(cause) | Error::ExecuteMigration(cause, _)) = error else {
+        return false;
+    };
+    let state = cause.as_database_error().and_then(|error| error.code());
+    matches!(state.as_deref(), Some("55P03" | "40P01"))
 }
 
 /// Checks that this binary can work with the schema as it is.

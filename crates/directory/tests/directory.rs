@@ -76,6 +76,34 @@ async fn processes_that_start_together_migrate_once() {
 }
 
 #[tokio::test]
+async fn a_migration_gives_way_to_whoever_holds_a_table_and_comes_again() {
+    let database = testkit::database().await;
+    directory::migrate(database.url()).await.unwrap();
+    let mut holder = database.connect().await;
+    let hold = "BEGIN; LOCK TABLE directory._migrations";
+    holder.execute(hold).await.unwrap();
+    let url = database.url().to_owned();
+    let migrating = tokio::spawn(async move { directory::migrate(&url).await });
+    let mut looker = database.connect().await;
+    for waiting in [1, 0, 1] {
+        testkit::wait_until("it to wait, and to give way", async || {
+            let waits: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE wait_event_type = 'Lock' AND datname = current_database()",
+            )
+            .fetch_one(&mut looker)
+            .await
+            .unwrap();
+            waits == waiting
+        })
+        .await;
+    }
+    assert!(!migrating.is_finished());
+    holder.execute("COMMIT").await.unwrap();
+    migrating.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_schema_that_does_not_fit_is_refused_and_a_newer_additive_one_is_not() {
     let database = testkit::database().await;
     let missing = connect(&database).await.unwrap_err();
