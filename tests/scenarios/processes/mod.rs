@@ -19,5 +19,6 @@ mod relay_frozen;
 mod relay_killed;
 mod reply_lost;
 mod rolling_restart;
+mod services_cut_off;
 mod submission_killed;
 mod two_of_each;

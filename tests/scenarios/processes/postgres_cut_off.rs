@@ -10,7 +10,7 @@ use super::harness::Plan;
 /// Connections of a relay to the far end.
 const CONNECTIONS: usize = 10;
 /// Longer than any statement takes; shorter than a lease lives.
-const DELAY: Duration = Duration::from_secs(2);
+const DELAY: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_postgres_that_are_cut_lose_nothing() {

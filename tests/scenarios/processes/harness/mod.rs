@@ -19,7 +19,7 @@ mod volume;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use testkit::{Sink, wait_until};
+use testkit::{Proxy, Sink, wait_until};
 
 pub(crate) use arrivals::Tally;
 use arrivals::mail_in;
@@ -60,6 +60,8 @@ pub(crate) struct Fleet {
     folder: TempDir,
     /// Where mailboxes lie.
     mail: PathBuf,
+    /// Before the gRPC of deliveries and relays, if the plan wanted them.
+    pub(crate) proxies: Vec<Proxy>,
 }
 
 impl Fleet {

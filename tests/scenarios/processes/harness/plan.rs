@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use directory::{DatabaseConfig, Directory};
 use smtp::{Domain, Mailbox};
-use testkit::{Binaries, Sink, TestCertificate, TestDatabase};
+use testkit::{Binaries, Proxy, Sink, TestCertificate, TestDatabase};
 
 use super::books::Books;
 use super::credentials::Credentials;
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     relay: Settings,
     /// Where mailboxes lie, if not in the fleet's folder.
     mail: Option<PathBuf>,
+    /// Whether proxies stand before the services' gRPC.
+    with_proxies: bool,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ impl Plan {
             submission: Settings::default(),
             relay: Settings::default(),
             mail: None,
+            with_proxies: false,
         };
         plan.submission.set(SUBMISSION);
         plan.relay.set(RELAY);
@@ -115,6 +118,14 @@ impl Plan {
         }
     }
 
+    /// Whatever services say to each other by gRPC goes through the fleet's proxies.
+    pub(crate) fn grpc_by_proxies(self) -> Self {
+        Self {
+            with_proxies: true,
+            ..self
+        }
+    }
+
     /// Starts all processes at once, waits until they are ready, and makes domain and accounts.
     pub(crate) async fn start(self, database: &TestDatabase) -> Fleet {
         let binaries = testkit::binaries().await;
@@ -123,14 +134,20 @@ impl Plan {
         self.credentials.prepare(folder.path());
         let mail = self.mail.clone();
         let mail = mail.unwrap_or_else(|| folder.path().join("mail"));
+        let (deliveries, relays) = (addresses(self.deliveries), addresses(self.relays));
+        let mut proxies = Vec::new();
+        let deliveries_by = self.ways_to(&deliveries, &mut proxies).await;
+        let relays_by = self.ways_to(&relays, &mut proxies).await;
         let site = Site {
             plan: &self,
             binaries: &binaries,
             database,
             folder: folder.path(),
             mail: &mail,
-            deliveries: addresses(self.deliveries),
-            relays: addresses(self.relays),
+            deliveries,
+            relays,
+            deliveries_by,
+            relays_by,
         };
         let mut fleet = Fleet {
             submissions: (1..=self.submissions)
@@ -145,12 +162,28 @@ impl Plan {
             },
             folder,
             mail: mail.clone(),
+            proxies,
         };
         for service in fleet.services() {
             service.is_ready().await;
         }
         populate(database).await;
         fleet
+    }
+
+    /// Where services at these addresses are called.
+    async fn ways_to(&self, services: &[SocketAddr], proxies: &mut Vec<Proxy>) -> Vec<SocketAddr> {
+        let mut ways = Vec::new();
+        for service in services {
+            if self.with_proxies {
+                let proxy = Proxy::to(*service).await;
+                ways.push(proxy.address());
+                proxies.push(proxy);
+            } else {
+                ways.push(*service);
+            }
+        }
+        ways
     }
 }
 
@@ -163,6 +196,9 @@ struct Site<'a> {
     mail: &'a Path,
     deliveries: Vec<SocketAddr>,
     relays: Vec<SocketAddr>,
+    /// Where they are called, by proxies perhaps.
+    deliveries_by: Vec<SocketAddr>,
+    relays_by: Vec<SocketAddr>,
 }
 
 impl Site<'_> {
@@ -172,8 +208,8 @@ impl Site<'_> {
         let mut settings = self.settings(&host_name, grpc);
         settings.set(&format!("listen = [{{ address = \"{smtp}\" }}]"));
         self.certificate(&mut settings);
-        self.calls(&mut settings, "directory", &self.deliveries);
-        self.calls(&mut settings, "relay", &self.relays);
+        self.calls(&mut settings, "directory", &self.deliveries_by);
+        self.calls(&mut settings, "relay", &self.relays_by);
         settings.merge(&self.plan.submission);
         self.spawn("submission", host_name, settings, Some(smtp), grpc)
     }
@@ -184,8 +220,8 @@ impl Site<'_> {
         let mut settings = self.settings(&host_name, grpc);
         settings.set(&format!("listen = [{{ address = \"{smtp}\" }}]"));
         self.certificate(&mut settings);
-        self.calls(&mut settings, "directory", &self.deliveries);
-        self.calls(&mut settings, "delivery", &self.deliveries);
+        self.calls(&mut settings, "directory", &self.deliveries_by);
+        self.calls(&mut settings, "delivery", &self.deliveries_by);
         settings.merge(&self.plan.relay);
         self.spawn("relay", host_name, settings, Some(smtp), grpc)
     }
