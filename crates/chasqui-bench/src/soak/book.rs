@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Nothing is being done to the fleet: after a fault, and before the next.
+pub(super) const CALM: &str = "in between";
+
 /// A book that all clients write into.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book(Arc<Mutex<Entries>>);

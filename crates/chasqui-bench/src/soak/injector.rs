@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tokio::time::{sleep, timeout};
 
-use super::book::Book;
+use super::book::{Book, CALM};
 use super::database::{DatabaseVolumes, execute};
 use super::fault::Fault;
 use super::fleet::Fleet;
@@ -89,7 +89,7 @@ impl Injector<'_> {
         let healed = Instant::now();
         self.say(&format!("{name}: {story}"));
         self.get_well(name, healed).await?;
-        self.book.turn_to("calm");
+        self.book.turn_to(CALM);
         Ok(())
     }
 

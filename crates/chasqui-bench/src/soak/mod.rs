@@ -46,7 +46,7 @@ use crate::place::Place;
 use crate::systems::Programs;
 
 /// Between two faults, in milliseconds.
-const CALM: (u64, u64) = (1000, 6000);
+const PAUSE: (u64, u64) = (1000, 6000);
 /// How long the queue may take to become empty when the load has ended.
 const EMPTYING: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(200);
@@ -195,9 +195,9 @@ impl Injector<'_> {
     /// Breaks things for so long, and a little longer until the last one is healed.
     async fn work(mut self, time: Duration, kinds: Vec<Fault>) -> Result<Done> {
         let mut pack = Pack::of(kinds);
-        self.book.turn_to("calm");
+        self.book.turn_to(book::CALM);
         loop {
-            sleep(self.random.between(CALM.0, CALM.1)).await;
+            sleep(self.random.between(PAUSE.0, PAUSE.1)).await;
             if self.began.elapsed() >= time {
                 return Ok(self.done);
             }

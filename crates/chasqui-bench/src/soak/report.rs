@@ -8,7 +8,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
-use super::book::Entries;
+use super::book::{CALM, Entries};
 use super::fleet::CONNECTIONS;
 use super::injector::Done;
 use super::tally::Tally;
@@ -80,28 +80,40 @@ impl Report<'_> {
             table.add_row([what, figure]);
         }
         println!("{table}\n");
-        let mut faults = Table::new();
-        faults.load_style(ASCII_MARKDOWN).set_header([
-            "fault",
-            "times",
-            "well again after, at most",
-        ]);
-        for (fault, times) in &self.done.faults {
-            let healing = self.done.healing.get(fault);
-            let healing = healing.map_or_else(|| "–".to_owned(), |time| format!("{time:.1?}"));
-            let copies = self.entries.superfluous.get(fault).copied();
-            let copies = copies.unwrap_or_default().to_string();
-            faults.add_row([(*fault).to_owned(), times.to_string(), healing, copies]);
-        }
-        for column in faults.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        println!("{faults}\n");
+        println!("{}\n", self.faults());
         self.print_heard();
         for note in &self.notes {
             println!("- {note}");
         }
         Ok(())
+    }
+
+    fn faults(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(ASCII_MARKDOWN).set_header([
+            "fault",
+            "times",
+            "well again after, at most",
+            "superfluous copies at the far end",
+        ]);
+        let copies = &self.entries.superfluous;
+        for (fault, times) in &self.done.faults {
+            let healing = self.done.healing.get(fault);
+            let healing = healing.map_or_else(|| "–".to_owned(), |time| format!("{time:.1?}"));
+            let copies = copies.get(fault).copied().unwrap_or_default();
+            table.add_row([
+                (*fault).to_owned(),
+                times.to_string(),
+                healing,
+                copies.to_string(),
+            ]);
+        }
+        let late = copies.get(CALM).copied().unwrap_or_default();
+        table.add_row([CALM, "", "", &late.to_string()]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
     }
 
     fn figures(&self, takeovers: &Quantiles) -> Vec<(String, String)> {
