@@ -27,6 +27,9 @@ async fn connections_between_services_that_are_cut_neither_lose_nor_double_mail(
             load.goes_on(10).await;
         }
     }
+    for relay in &mut fleet.relays {
+        relay.says("producer left").await;
+    }
     // Mail is handed off and deposited, and whoever called does not learn of it.
     for way in &fleet.proxies {
         way.set(Traffic::Deaf);
