@@ -15,6 +15,7 @@ mod measure;
 mod place;
 mod soak;
 mod steady;
+mod storage;
 mod systems;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Command {
     Growth(growth::GrowthArguments),
     /// Run the same load for long, half of it beside a transaction that is held open
     Steady(steady::SteadyArguments),
+    /// Show what layouts of the queue's storage cost
+    Storage(storage::StorageArguments),
     /// Hold idle connections to a server (for `compare idle`)
     #[command(hide = true)]
     Hold(compare::HoldArguments),
@@ -66,6 +69,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
             Command::Soak(soak) => soak::run(soak, &arguments.folder).await,
             Command::Growth(growth) => growth::run(growth, &arguments.folder).await,
             Command::Steady(steady) => steady::run(steady, &arguments.folder).await,
+            Command::Storage(storage) => storage::run(storage, &arguments.folder).await,
             Command::Hold(hold) => compare::hold(hold).await,
         }
     };

@@ -6,14 +6,14 @@ use sqlx::{AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _,
 
 use crate::database::{DatabaseConfig, Queue};
 
-/// Fills the tables, so that the planner has something to misjudge: 20,000 deferred units, few of
+/// Fills the tables, so that the planner has something to misjudge: 1,000,000 deferred units, few of
 /// anything else.
 const FILL: &str = "
 INSERT INTO queue.message (shard, id, tenant, size, accepted_at, remaining, body, reverse_path,
                            service, traceparent)
 SELECT n % 16, overlay(gen_random_uuid()::text placing lpad(to_hex(n % 16), 2, '0') from 35)::uuid,
        1, 1, now(), 1, 7, '', 'inbound', ''
-FROM generate_series(1, 20000) AS n;
+FROM generate_series(1, 1000000) AS n;
 INSERT INTO queue.content (shard, id, data) SELECT shard, id, 'x' FROM queue.message;
 INSERT INTO queue.unit (shard, message, number, tenant, domain, state, due_at, expires_at, attempt,
                         sole, recipients, recipient_numbers)
