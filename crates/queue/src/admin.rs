@@ -128,10 +128,10 @@ SELECT u.message, u.number, u.tenant, u.domain, u.state::text AS state, m.revers
 FROM queue.find($1, $2, $3, $4, $5, $6::text::queue.unit_state,
                 enum_range(NULL::queue.unit_state), $7, $8, $9) AS f
 JOIN queue.unit AS u ON ",
-    at_unit!("u", "f.shard, f.message, f.number"),
+    at_unit!("u", "f.shard", "f.message, f.number"),
     "
 JOIN queue.message AS m ON ",
-    at_message!("m", "f.shard, f.message"),
+    at_message!("m", "f.shard", "f.message"),
     "
 ORDER BY f.shard, f.message, f.number
 "

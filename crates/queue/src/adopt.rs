@@ -42,7 +42,7 @@ WITH u AS (
     FROM (SELECT $1::smallint AS shard, unnest($3::uuid[]) AS message, unnest($4::int[]) AS number,
                  unnest($5::int[]) AS attempt) AS lost
     WHERE ",
-    at_unit!("u", "lost.shard, lost.message, lost.number"),
+    at_unit!("u", "lost.shard", "lost.message, lost.number"),
     "
       AND u.holder = $2 AND u.attempt = lost.attempt
     RETURNING u.*
@@ -51,7 +51,7 @@ SELECT ",
     leased_columns!(),
     "
 FROM u JOIN queue.message AS m ON ",
-    at_message!("m", "u.shard, u.message")
+    at_message!("m", "u.shard", "u.message")
 );
 
 from_row! {

@@ -116,7 +116,7 @@ u AS (
     SET state = 'leased', holder = $10, leased_at = now(), attempt = u.attempt + 1
     FROM picked AS p
     WHERE ",
-    at_unit!("u", "p.shard, p.message, p.number"),
+    at_unit!("u", "p.shard", "p.message, p.number"),
     "
       AND (NOT p.probe OR (p.tenant, p.domain) IN (SELECT tenant, domain FROM probing))
     RETURNING u.*, p.probe
@@ -129,7 +129,7 @@ LEFT JOIN (
     leased_columns!(),
     "
     FROM u JOIN queue.message AS m ON ",
-    at_message!("m", "u.shard, u.message"),
+    at_message!("m", "u.shard", "u.message"),
     "
 ) AS taken ON true
 "

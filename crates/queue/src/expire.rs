@@ -47,7 +47,7 @@ u AS (
     SET state = 'leased', holder = $3, leased_at = now(), attempt = u.attempt + 1
     FROM late
     WHERE ",
-    at_unit!("u", "late.shard, late.message, late.number"),
+    at_unit!("u", "late.shard", "late.message, late.number"),
     "
     RETURNING u.*, late.last_reply AS destination_reply, late.last_failure_at
 )
@@ -64,7 +64,7 @@ LEFT JOIN (
     leased_columns!(),
     "
     FROM u JOIN queue.message AS m ON ",
-    at_message!("m", "u.shard, u.message"),
+    at_message!("m", "u.shard", "u.message"),
     "
 ) AS taken ON true
 "

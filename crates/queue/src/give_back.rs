@@ -19,7 +19,7 @@ SET state = CASE WHEN u.hold_requested THEN 'held' ELSE 'ready' END::queue.unit_
 FROM (SELECT $1::smallint AS shard, unnest($2::uuid[]) AS message, unnest($3::int[]) AS number,
              unnest($4::bigint[]) AS holder, unnest($5::int[]) AS attempt) AS c
 WHERE ",
-    at_unit!("u", "c.shard, c.message, c.number"),
+    at_unit!("u", "c.shard", "c.message, c.number"),
     "
   AND u.holder = c.holder AND u.attempt = c.attempt
 "

@@ -77,7 +77,7 @@ taken AS (
         hold_requested = false, holder = NULL, leased_at = NULL, due_at = now()
     FROM lost AS l
     WHERE ",
-    at_unit!("u", "l.shard, l.message, l.number"),
+    at_unit!("u", "l.shard", "l.message, l.number"),
     "
     RETURNING u.message, u.number, u.state = 'held' AS held, u.unclean_takeovers
 ),

@@ -91,7 +91,7 @@ SET state = CASE WHEN u.hold_requested THEN 'held' ELSE 'ready' END::queue.unit_
     hold_requested = false, holder = NULL, leased_at = NULL, due_at = now()
 FROM lost
 WHERE ",
-    at_unit!("u", "lost.shard, lost.message, lost.number")
+    at_unit!("u", "lost.shard", "lost.message, lost.number")
 );
 
 impl Queue {

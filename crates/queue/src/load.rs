@@ -17,7 +17,7 @@ pub(crate) const LOAD: &str = concat!(
 SELECT c.id, c.data
 FROM (SELECT $1::smallint AS shard, unnest($2::uuid[]) AS id) AS wanted
 JOIN queue.content AS c ON ",
-    at_message!("c", "wanted.shard, wanted.id")
+    at_message!("c", "wanted.shard", "wanted.id")
 );
 
 impl Queue {

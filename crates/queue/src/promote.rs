@@ -25,7 +25,7 @@ promoted AS (
     SET state = 'ready', due_at = now()
     FROM due
     WHERE ",
-    at_unit!("u", "due.shard, due.message, due.number"),
+    at_unit!("u", "due.shard", "due.message, due.number"),
     "
     RETURNING due.due_at
 )

@@ -32,7 +32,7 @@ WITH done AS (
                   unnest($4::int[]) AS number, unnest($5::bigint[]) AS holder,
                   unnest($6::int[]) AS attempt) AS c
     WHERE ",
-    at_unit!("u", "c.shard, c.message, c.number"),
+    at_unit!("u", "c.shard", "c.message, c.number"),
     "
       AND u.holder = c.holder AND u.attempt = c.attempt
     RETURNING c.i, u.shard, u.message, u.sole
@@ -67,7 +67,7 @@ kept AS (
                  unnest($15::text[]) AS status, unnest($16::text[]) AS reply,
                  unnest($17::text[]) AS settled) AS c
     WHERE ",
-    at_unit!("u", "c.shard, c.message, c.number"),
+    at_unit!("u", "c.shard", "c.message, c.number"),
     "
       AND u.holder = c.holder AND u.attempt = c.attempt
     RETURNING c.i
@@ -82,7 +82,7 @@ locked AS MATERIALIZED (
     SELECT m.shard, m.id, m.remaining - s.units AS remaining
     FROM shared AS s
     JOIN queue.message AS m ON ",
-    at_message!("m", "s.shard, s.message"),
+    at_message!("m", "s.shard", "s.message"),
     "
     ORDER BY m.shard, m.id
     FOR UPDATE OF m
@@ -92,7 +92,7 @@ counted AS (
     SET remaining = l.remaining
     FROM locked AS l
     WHERE l.remaining > 0 AND ",
-    at_message!("m", "l.shard, l.id"),
+    at_message!("m", "l.shard", "l.id"),
     "
 ),
 over AS MATERIALIZED (
@@ -102,12 +102,12 @@ over AS MATERIALIZED (
 ),
 message_gone AS (
     DELETE FROM queue.message AS m USING over AS o WHERE ",
-    at_message!("m", "o.shard, o.id"),
+    at_message!("m", "o.shard", "o.id"),
     "
 ),
 content_gone AS (
     DELETE FROM queue.content AS c USING over AS o WHERE ",
-    at_message!("c", "o.shard, o.id"),
+    at_message!("c", "o.shard", "o.id"),
     "
 ),
 counts AS (

@@ -38,7 +38,7 @@ SELECT ",
     leased_columns!(),
     "
 FROM u JOIN queue.message AS m ON ",
-    at_message!("m", "u.shard, u.message")
+    at_message!("m", "u.shard", "u.message")
 );
 
 impl Claimer {
