@@ -21,8 +21,13 @@ const READY: [(&str, &str); 3] = [
     ("relay", "ready to send"),
     ("submission", "taking mail from mail clients"),
 ];
-/// Bounds the tables' growth between two vacuums (docs/decisions/0005).
-const VACUUM_NAPTIME: &str = "5s";
+/// What a server for mail would be given, and no less durable. Of vacuum see docs/decisions/0005.
+const POSTGRES: [(&str, &str); 4] = [
+    ("max_connections", "300"),
+    ("shared_buffers", "1GB"),
+    ("max_wal_size", "4GB"),
+    ("autovacuum_naptime", "5s"),
+];
 
 /// The folder of the programs that are measured.
 #[derive(Debug, Clone)]
@@ -81,7 +86,7 @@ impl Chasqui {
     /// Starts Postgres and all services, and makes the domain and the account.
     pub(crate) async fn start(programs: &Programs, place: &Place, plan: &Plan) -> Result<Self> {
         let folder = place.folder("chasqui")?;
-        let postgres = start_postgres(&folder, plan).await?;
+        let postgres = start_postgres(&folder).await?;
         populate(programs, &postgres.url())?;
         write_certificate(&folder)?;
         let wiring = Wiring {
@@ -167,10 +172,12 @@ impl System for Chasqui {
     }
 
     fn durability(&self) -> String {
+        let settings = POSTGRES.map(|(name, value)| format!("{name} = {value}"));
         format!(
-            "Chasqui on PostgreSQL {}: fsync = on, synchronous_commit = on, full_page_writes = on; 250 follows the commit; \
+            "Chasqui on PostgreSQL {}: fsync = on, synchronous_commit = on, full_page_writes = on; {}; 250 follows the commit; \
              a mailbox's file and folder are synced before delivery is reported",
-            self.postgres.version()
+            self.postgres.version(),
+            settings.join(", "),
         )
     }
 }
@@ -194,11 +201,9 @@ impl Starter<'_> {
     }
 }
 
-async fn start_postgres(folder: &Path, plan: &Plan) -> Result<PrivatePostgres> {
-    let mut config = PrivatePostgresConfig::kept_in(folder)
-        .setting("max_connections", "300")
-        .setting("autovacuum_naptime", VACUUM_NAPTIME);
-    for (name, value) in &plan.postgres {
+async fn start_postgres(folder: &Path) -> Result<PrivatePostgres> {
+    let mut config = PrivatePostgresConfig::kept_in(folder);
+    for (name, value) in POSTGRES {
         config = config.setting(name, value);
     }
     let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(config, |_| {})).await?;

@@ -23,8 +23,6 @@ pub(crate) struct Plan {
     pub(crate) routes: String,
     /// Further lines of each relay's `[outbound]`.
     pub(crate) outbound: String,
-    /// Further settings of Postgres.
-    pub(crate) postgres: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -35,7 +33,6 @@ impl Plan {
             onward,
             routes: String::new(),
             outbound: String::new(),
-            postgres: Vec::new(),
         }
     }
 }

@@ -237,7 +237,7 @@ in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
 initial_destination_concurrency = 20
 default_destination_concurrency_limit = 20
-transport_maps = inline:{{ {{ away.test = retry:4.4.1 nobody listens there }} }}
+transport_maps = inline:{{ {{ away.test = smtp:[127.0.0.1]:9 }} }}
 virtual_mailbox_domains = {LOCAL_DOMAIN}
 virtual_mailbox_maps = inline:{{ {{ {LOCAL_USER} = {LOCAL_USER}/ }} }}
 virtual_transport = lmtp:unix:private/dovecot-lmtp
