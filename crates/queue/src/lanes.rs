@@ -4,11 +4,14 @@
 //! gathered, one shard at a time. A lane that gathers goes when no commit is in flight, or when it
 //! has enough for a commit beside the others. So a lone job goes at once, without a timer, and the
 //! busier it gets, the larger the batches; a statement costs as much as a dozen rows.
+//!
+//! A lane commits by whichever *committer* was used last, so that in quiet times one session of the
+//! database does all the work, and what it needs stays in the caches.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
@@ -98,13 +101,16 @@ impl<C: Committer> Lanes<C> {
         waiting: usize,
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(waiting.max(1));
+        let committers: Vec<C> = committers.into_iter().collect();
+        let lanes = committers.len();
         let intake = Arc::new(Intake {
             waiting: Mutex::new(waiting),
+            idle: std::sync::Mutex::new(committers),
             in_flight: AtomicUsize::new(0),
             landed: Notify::new(),
         });
-        for committer in committers {
-            tokio::spawn(run(committer, Arc::clone(&intake), limits));
+        for _ in 0..lanes {
+            tokio::spawn(run(Arc::clone(&intake), limits));
         }
         Self { jobs }
     }
@@ -122,18 +128,25 @@ impl<C: Committer> Lanes<C> {
 struct Intake<C: Committer> {
     /// The lane that gathers has it to itself.
     waiting: Mutex<mpsc::Receiver<Job<C::Item, C::Answer>>>,
+    /// As many as there are lanes that don't commit; the one that was used last on top.
+    idle: std::sync::Mutex<Vec<C>>,
     /// Commits that other lanes have in flight.
     in_flight: AtomicUsize,
     /// A commit has ended.
     landed: Notify,
 }
 
-async fn run<C: Committer>(mut committer: C, intake: Arc<Intake<C>>, limits: BatchLimits) {
+async fn run<C: Committer>(intake: Arc<Intake<C>>, limits: BatchLimits) {
     let mut gathered = VecDeque::new();
     while intake.gather(&mut gathered, limits).await {
+        // A lane that dies takes its committer along, so that there is one for each that lives.
+        let Some(mut committer) = intake.idle().pop() else {
+            return;
+        };
         let _flight = Flight::start(&intake);
         let batch = take_batch::<C>(&mut gathered, limits);
         committer.commit(batch).await;
+        intake.idle().push(committer);
     }
 }
 
@@ -155,6 +168,10 @@ impl<C: Committer> Drop for Flight<'_, C> {
 }
 
 impl<C: Committer> Intake<C> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<C>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gathers jobs until it is time to commit. False when there will be no more.
     async fn gather(
         &self,
