@@ -267,25 +267,22 @@ def connections(cluster: Cluster) -> list[str]:
     """As many pods as there may be find a connection each time."""
     most = {}
     for running in cluster.services():
-        scaler = scaler_of(cluster, running.name)
+        scaler = cluster.scaler_of(running.name)
         pods = scaler["spec"]["maxReplicas"] if scaler else running.deployment["spec"].get("replicas", 1)
         most[running.name] = pods * (int(running.value("database.max_connections")) + OWN_CONNECTIONS[running.name])
     pooled = most.pop("delivery")
-    pools = sum(o["spec"]["instances"] * int(o["spec"]["pgbouncer"]["parameters"]["default_pool_size"]) for o in cluster.all("Pooler"))
+    poolers = [o["spec"] for o in cluster.all("Pooler")]
+    pools = sum(o["instances"] * int(o["pgbouncer"]["parameters"]["default_pool_size"]) for o in poolers)
     postgres = cluster.all("Cluster")[0]["spec"]
     allowed = int(postgres["postgresql"]["parameters"].get("max_connections", 100))
     found = []
     if pools < pooled:
         found.append(f"the poolers have {pools} connections, delivery may want {pooled}")
     # The operator, replication, and operators with psql.
-    if allowed < sum(most.values()) + pools + 20:
-        found.append(f"Postgres allows {allowed} connections, relay, submission and the poolers may want {sum(most.values()) + pools}")
+    wanted = sum(most.values()) + pools
+    if allowed < wanted + 20:
+        found.append(f"Postgres allows {allowed} connections, relay, submission and the poolers may want {wanted}")
     return found
-
-
-def scaler_of(cluster: Cluster, name: str) -> dict | None:
-    scalers = cluster.all("HorizontalPodAutoscaler")
-    return next((o for o in scalers if o["spec"]["scaleTargetRef"]["name"] == name), None)
 
 
 def queue_metric(cluster: Cluster) -> list[str]:

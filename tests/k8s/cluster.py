@@ -1,7 +1,7 @@
 """The objects of one overlay, found by what the checks want of them."""
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import services
 
@@ -28,6 +28,10 @@ class Cluster:
     def workloads(self) -> list[dict]:
         return [o for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job") for o in self.all(kind)]
 
+    def scaler_of(self, name: str) -> dict | None:
+        scalers = self.all("HorizontalPodAutoscaler")
+        return next((o for o in scalers if o["spec"]["scaleTargetRef"]["name"] == name), None)
+
     def selecting(self, kind: str, labels: dict) -> list[dict]:
         """Services, policies and budgets for pods with these labels."""
         return [o for o in self.all(kind) if matches(selector(o), labels)]
@@ -50,7 +54,6 @@ class Running:
     cluster: Cluster
     name: str
     deployment: dict
-    configuration: dict[str, object] = field(init=False)
 
     def __post_init__(self):
         self.known = services.known(self.name)

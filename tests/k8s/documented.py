@@ -9,8 +9,8 @@ each with its kind of value:
     any | first                           one of these words
     io.k8s.…                              a part of Kubernetes' own, by the name in its schemas
 
-`[]` is each element of a list, and in a list of required fields `a?.b` is required where there is an `a`. What is not named is refused, misspelt or not: a field that a manifest newly uses is looked
-up and added.
+`[]` is each element of a list; of the required fields, `a?.b` must be there where there is an `a`. What is not named is
+refused, misspelt or not: a field that a manifest newly uses is looked up and added.
 """
 
 import functools
@@ -38,7 +38,8 @@ def documented() -> dict[tuple[str, str], dict]:
 def problems(o: dict) -> list[str]:
     kind = documented().get((o["apiVersion"], o["kind"]))
     if kind is None:
-        return [f"{o['apiVersion']} {o['kind']} is unknown here: look its fields up and add documented/{o['kind'].lower()}.yaml"]
+        file = f"documented/{o['kind'].lower()}.yaml"
+        return [f"{o['apiVersion']} {o['kind']} is unknown here: look its fields up and add {file}"]
     found = schemas.problems_of_part("apimachinery.pkg.apis.meta.v1.ObjectMeta", o["metadata"])
     found += [f"{path} is missing" for path in kind["required"] if not has(o, path)]
     top = {key: value for key, value in o.items() if key not in ("apiVersion", "kind", "metadata")}

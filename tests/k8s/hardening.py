@@ -91,10 +91,10 @@ def availability(cluster: Cluster, deployment: dict) -> list[str]:
         found.append("must be spread over zones and nodes")
     if spec["selector"]["matchLabels"].items() - labels.items():
         found.append("does not select its own pods")
-    scalers = [o for o in cluster.all("HorizontalPodAutoscaler") if o["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]]
-    if scalers and "replicas" in spec:
+    scaler = cluster.scaler_of(deployment["metadata"]["name"])
+    if scaler and "replicas" in spec:
         found.append("has replicas, which are its autoscaler's to set")
-    if scalers and not any(m["type"] == "Resource" for m in scalers[0]["spec"]["metrics"]):
+    if scaler and not any(metric["type"] == "Resource" for metric in scaler["spec"]["metrics"]):
         found.append("must scale with its CPU")
     return found
 
@@ -119,12 +119,9 @@ def exposure(cluster: Cluster) -> list[str]:
 
 def network(cluster: Cluster) -> list[str]:
     """Closed by default; and each socket of ours has a rule."""
-    policies = cluster.all("NetworkPolicy")
-    closed = [
-        o
-        for o in policies
-        if selector(o) == {} and set(o["spec"]["policyTypes"]) == {"Ingress", "Egress"} and not o["spec"].keys() & {"ingress", "egress"}
-    ]
+    for_all = [o["spec"] for o in cluster.all("NetworkPolicy") if selector(o) == {}]
+    both = {"Ingress", "Egress"}
+    closed = [spec for spec in for_all if set(spec["policyTypes"]) == both and not spec.keys() & {"ingress", "egress"}]
     found = [] if closed else ["no NetworkPolicy denies by default"]
     for running in cluster.services():
         rules = [r for o in cluster.selecting("NetworkPolicy", running.labels) for r in o["spec"].get("ingress", [])]
@@ -132,7 +129,8 @@ def network(cluster: Cluster) -> list[str]:
             found.append(f"{running.name}: a network policy opens all ports")
         opened = {port["port"] for rule in rules for port in rule.get("ports", [])}
         if opened != running.listening():
-            found.append(f"{running.name}: network policies open {sorted(opened)}, it listens on {sorted(running.listening())}")
+            listens = sorted(running.listening())
+            found.append(f"{running.name}: network policies open {sorted(opened)}, it listens on {listens}")
     return found
 
 

@@ -78,7 +78,7 @@ class Overlays(unittest.TestCase):
                 continue
             cluster = Cluster(objects)
             for name in services.SERVICES:
-                self.assertGreaterEqual(agreement.scaler_of(cluster, name)["spec"]["minReplicas"], 2, name)
+                self.assertGreaterEqual(cluster.scaler_of(name)["spec"]["minReplicas"], 2, name)
             postgres = cluster.all("Cluster")[0]["spec"]
             self.assertGreaterEqual(postgres["instances"], 3)
             # An asynchronous fail-over loses acknowledged mail.
@@ -86,7 +86,7 @@ class Overlays(unittest.TestCase):
             self.assertEqual(postgres["postgresql"]["synchronous"]["dataDurability"], "required")
             self.assertTrue(cluster.all("ScheduledBackup"))
             self.assertGreaterEqual(cluster.all("Pooler")[0]["spec"]["instances"], 2)
-            metrics = agreement.scaler_of(cluster, "relay")["spec"]["metrics"]
+            metrics = cluster.scaler_of("relay")["spec"]["metrics"]
             self.assertEqual({metric["type"] for metric in metrics}, {"Resource", "External"})
             for running in cluster.services():
                 if "grpc.bind" in running.configuration:
