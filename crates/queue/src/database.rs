@@ -11,9 +11,9 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use thiserror::Error;
 
 /// The version of the schema that this program needs: `queue.compatibility.version`.
-const NEEDED_SCHEMA: i32 = 1;
+const NEEDED_SCHEMA: i32 = 2;
 /// The version of this program in the eyes of the schema: `queue.compatibility.serves_from`.
-const PROGRAM: i32 = 1;
+const PROGRAM: i32 = 2;
 
 /// What every session sets.
 ///

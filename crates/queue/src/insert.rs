@@ -1,4 +1,4 @@
-//! The one statement that puts messages into the queue.
+//! The statement that puts messages into the queue.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -10,24 +10,44 @@ use crate::columns::{ContentColumn, body_column, bytea_array, int_array, one_lin
 use crate::ids::{Shard, Tenant};
 use crate::prepare::{FIRST_ATTEMPT, PreparedMessage, PreparedUnit};
 
+/// A column of many rows. `unnest` stands in the select list, where it streams; as a table function
+/// it would copy all content to a tuple store first.
+macro_rules! each {
+    ($column:literal) => {
+        concat!("unnest(", $column, ")")
+    };
+}
+
+/// The column of the only row. Setting up `unnest` thirty times takes Postgres as long as to insert
+/// two messages.
+macro_rules! only {
+    ($column:literal) => {
+        concat!("(", $column, ")[1]")
+    };
+}
+
 /// Inserts messages of one shard with content, units and ledger delta: one statement, hence one
-/// transaction and one round trip.
-///
-/// `unnest` stands in the select list, where it streams; as a table function it would copy all
-/// content to a tuple store first.
-const INSERT: &str = "
+/// transaction and one round trip. Each table that it names costs as much as some rows do.
+macro_rules! insert {
+    ($row:ident, $inline_column:expr, $inline:expr, $apart:expr) => {
+        concat!(
+            "
 WITH message AS (
     INSERT INTO queue.message (shard, id, tenant, size, accepted_at, remaining, body, reverse_path,
-                               service, client, hello, login, tls, traceparent)
-    SELECT $1, unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::bigint[]),
-           unnest($5::timestamptz[]), unnest($6::int[]), unnest($7::smallint[]),
-           unnest($8::bytea[]), unnest($9::text[]), unnest($10::text[])::inet,
-           unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[])
-),
-content AS (
-    INSERT INTO queue.content (shard, id, data)
-    SELECT $1, unnest($2::uuid[]), unnest($15::bytea[])
-),
+                               service, client, hello, login, tls, traceparent",
+            $inline_column,
+            ")
+    SELECT $1, ",
+            $row!("$2::uuid[]"), ", ", $row!("$3::bigint[]"), ", ", $row!("$4::bigint[]"), ", ",
+            $row!("$5::timestamptz[]"), ", ", $row!("$6::int[]"), ", ", $row!("$7::smallint[]"), ", ",
+            $row!("$8::bytea[]"), ", ", $row!("$9::text[]"), ", ", $row!("$10::text[]"), "::inet, ",
+            $row!("$11::text[]"), ", ", $row!("$12::text[]"), ", ", $row!("$13::text[]"), ", ",
+            $row!("$14::text[]"),
+            $inline,
+            "
+),",
+            $apart,
+            "
 unit AS (
     INSERT INTO queue.unit (shard, message, number, tenant, domain, state, holder, leased_at,
                             attempt, due_at, expires_at, sole, recipients, recipient_numbers)
@@ -36,15 +56,49 @@ unit AS (
            holder, CASE WHEN holder IS NOT NULL THEN now() END,
            CASE WHEN holder IS NULL THEN 0 ELSE $16 END,
            now(), expires_at, sole, recipients::bytea[], recipient_numbers::int[]
-    FROM (SELECT unnest($17::uuid[]) AS message, unnest($18::int[]) AS number,
-                 unnest($19::bigint[]) AS tenant, unnest($20::text[]) AS domain,
-                 unnest($21::bigint[]) AS holder, unnest($22::timestamptz[]) AS expires_at,
-                 unnest($23::boolean[]) AS sole, unnest($24::text[]) AS recipients,
-                 unnest($25::text[]) AS recipient_numbers) AS new
+    FROM (SELECT ",
+            $row!("$17::uuid[]"), " AS message, ", $row!("$18::int[]"), " AS number, ",
+            $row!("$19::bigint[]"), " AS tenant, ", $row!("$20::text[]"), " AS domain, ",
+            $row!("$21::bigint[]"), " AS holder, ", $row!("$22::timestamptz[]"), " AS expires_at, ",
+            $row!("$23::boolean[]"), " AS sole, ", $row!("$24::text[]"), " AS recipients, ",
+            $row!("$25::text[]"),
+            " AS recipient_numbers) AS new
 )
 INSERT INTO queue.ledger_delta (shard, tenant, event, recipients)
-SELECT $1, unnest($26::bigint[]), 'accepted', unnest($27::bigint[])
-";
+SELECT $1, ",
+            $row!("$26::bigint[]"), ", 'accepted', ", $row!("$27::bigint[]"),
+        )
+    };
+}
+
+/// Messages of any kind. The row of one with several units is updated as they end, and must be
+/// small.
+const ANY: &str = insert!(
+    each,
+    "",
+    "",
+    "
+content AS (
+    INSERT INTO queue.content (shard, id, data)
+    SELECT $1, unnest($2::uuid[]), unnest($15::bytea[])
+),"
+);
+/// Messages of one unit each.
+const SOLE: &str = insert!(each, ", content", ", unnest($15::bytea[])", "");
+/// One message of one unit.
+const ONE: &str = insert!(only, ", content", ", ($15::bytea[])[1]", "");
+
+/// The statement for a batch.
+fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {
+    let are_sole = messages
+        .iter()
+        .all(|message| message.borrow().units.len() == 1);
+    match (are_sole, messages.len()) {
+        (true, 1) => ONE,
+        (true, _) => SOLE,
+        (false, _) => ANY,
+    }
+}
 
 /// Inserts a batch, all of it or nothing. All messages belong to `shard`.
 ///
@@ -65,7 +119,7 @@ pub(crate) async fn insert<M: Borrow<PreparedMessage>>(
         })
     };
     let accepted = accepted_by_tenant(each());
-    sqlx::query(INSERT)
+    sqlx::query(statement(messages))
         .bind(shard.column())
         .bind(each().map(|new| new.message.id.as_uuid()).bind_iter())
         .bind(each().map(|new| new.message.tenant.0).bind_iter())

@@ -14,10 +14,15 @@ use crate::lookup::at_message;
 
 pub(crate) const LOAD: &str = concat!(
     "
-SELECT c.id, c.data
+SELECT m.id, coalesce(m.content, c.data)
 FROM (SELECT $1::smallint AS shard, unnest($2::uuid[]) AS id) AS wanted
-JOIN queue.content AS c ON ",
-    at_message!("c", "wanted.shard", "wanted.id")
+JOIN queue.message AS m ON ",
+    at_message!("m", "wanted.shard", "wanted.id"),
+    "
+LEFT JOIN queue.content AS c ON m.content IS NULL AND ",
+    at_message!("c", "wanted.shard", "wanted.id"),
+    "
+WHERE coalesce(m.content, c.data) IS NOT NULL"
 );
 
 impl Queue {

@@ -97,12 +97,14 @@ fn migrations() -> Vec<Migration> {
     let views = include_str!("../migrations/0003_views.sql");
     let steering = include_str!("../migrations/0004_steering.sql");
     let whole_keys = include_str!("../migrations/0005_steering_by_whole_keys.sql");
+    let cheaper_insertion = include_str!("../migrations/0006_cheaper_insertion.sql");
     [
         (1, "queue", queue),
         (2, "journal", journal),
         (3, "views", views),
         (4, "steering", steering),
         (5, "steering by whole keys", whole_keys),
+        (6, "cheaper insertion", cheaper_insertion),
     ]
     .into_iter()
     .map(|(version, name, sql)| {

@@ -6,14 +6,10 @@ WITH new AS MATERIALIZED (
     FROM generate_series(1, $1::int) AS n
 ),
 message AS (
-    INSERT INTO queue.message (shard, id, tenant, size, accepted_at, remaining, body, reverse_path, service, traceparent)
+    INSERT INTO queue.message (shard, id, tenant, size, accepted_at, remaining, body, reverse_path, service, traceparent,
+                               content)
     SELECT queue.shard_of(id), id, $4, $2, now(), 1, 7, 'stranger@elsewhere.test', 'inbound',
-           '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00'
-    FROM new
-),
-content AS (
-    INSERT INTO queue.content (shard, id, data)
-    SELECT queue.shard_of(id), id,
+           '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00',
            convert_to(E'Subject: a backlog\r\n\r\n' || repeat(repeat('X', 78) || E'\r\n', ($2::int - 20) / 80), 'UTF8')
     FROM new
 ),

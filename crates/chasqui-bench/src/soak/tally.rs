@@ -135,7 +135,7 @@ fn mail_in(mailbox: &Path) -> Result<Vec<String>> {
 /// The tags of what is queued, reports included.
 async fn queued(database: &Database) -> Result<BTreeSet<u64>> {
     let mut connection = database.connect().await?;
-    let contents = sqlx::query("SELECT data FROM queue.content")
+    let contents = sqlx::query("SELECT content FROM queue.message WHERE content IS NOT NULL UNION ALL SELECT data FROM queue.content")
         .fetch_all(&mut connection)
         .await
         .context("can't look at what is queued")?;

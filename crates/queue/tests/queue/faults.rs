@@ -32,7 +32,7 @@ async fn a_full_disk_is_452() {
             "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100';
              END $$;
-             CREATE TRIGGER full_disk BEFORE INSERT ON queue.content EXECUTE FUNCTION full_disk()",
+             CREATE TRIGGER full_disk BEFORE INSERT ON queue.message EXECUTE FUNCTION full_disk()",
         )
         .await;
     let error = fixture
@@ -45,7 +45,7 @@ async fn a_full_disk_is_452() {
     assert_eq!(reply.code, ReplyCode::INSUFFICIENT_STORAGE);
     assert_eq!(reply.status, Some(EnhancedStatus::new(4, 3, 1)));
     fixture
-        .execute("DROP TRIGGER full_disk ON queue.content")
+        .execute("DROP TRIGGER full_disk ON queue.message")
         .await;
     fixture.queue_unleased(&["a@example.com"]).await;
 }
