@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -73,9 +74,11 @@ async fn run(arguments: &Arguments) -> Result<()> {
             Command::Hold(hold) => compare::hold(hold).await,
         }
     };
+    let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         result = work => result,
         // Dropping the work ends all servers.
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        _ = terminated.recv() => anyhow::bail!("told to end"),
     }
 }

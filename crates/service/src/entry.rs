@@ -1,9 +1,11 @@
 //! The frame of each service's `main`.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{io, thread};
 
 use tokio_util::sync::CancellationToken;
 
@@ -52,15 +54,25 @@ fn run<E>(
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // What is set there is meant; the runtime reads it by itself.
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        runtime.worker_threads(workers(thread::available_parallelism()));
+    }
+    let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         let shutdown = shutdown::signal()?;
         service(shutdown).await.map_err(Into::into)
     });
     runtime.shutdown_timeout(THREADS_TIMEOUT);
     result
+}
+
+/// How many threads work for sessions: one for each two processors. The system's network stack and
+/// the database keep the others busy, and waking threads for work that one of them has time for
+/// costs more than it brings (docs/decisions/0009).
+fn workers(processors: io::Result<NonZeroUsize>) -> usize {
+    processors.map_or(1, NonZeroUsize::get).div_ceil(2)
 }
 
 /// An error and its sources, `like this: one after the other`.
@@ -82,8 +94,6 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use thiserror::Error;
 
     use super::*;
@@ -91,6 +101,17 @@ mod tests {
     #[derive(Debug, Error)]
     #[error("can't listen on {0}")]
     struct Outer(&'static str, #[source] io::Error);
+
+    #[test]
+    fn half_of_the_processors_work_for_sessions_and_one_at_least() {
+        for (processors, expected) in [(1, 1), (2, 1), (3, 2), (16, 8)] {
+            assert_eq!(
+                workers(Ok(NonZeroUsize::MIN.saturating_add(processors - 1))),
+                expected
+            );
+        }
+        assert_eq!(workers(Err(io::ErrorKind::Unsupported.into())), 1);
+    }
 
     #[test]
     fn sources_follow_in_the_same_line() {
