@@ -49,7 +49,7 @@ const REMOVE_APART: &str =
 
 const LAYOUTS: &[Layout] = &[
     Layout {
-        name: "apart, one piece up to a page (as chosen)",
+        name: "apart, one piece up to a page",
         tables: "CREATE TABLE message (id uuid PRIMARY KEY, batch int, envelope text) WITH (fillfactor = 95);
              CREATE TABLE content (id uuid PRIMARY KEY, batch int, data bytea) WITH (toast_tuple_target = 8160);
              ALTER TABLE content ALTER COLUMN data SET STORAGE EXTERNAL",
@@ -80,7 +80,7 @@ const LAYOUTS: &[Layout] = &[
         remove: REMOVE_APART,
     },
     Layout {
-        name: "in the message's row",
+        name: "in the message's row (as chosen for sole units)",
         tables: "CREATE TABLE message (id uuid PRIMARY KEY, batch int, envelope text, data bytea) WITH (toast_tuple_target = 8160);
              ALTER TABLE message ALTER COLUMN data SET STORAGE EXTERNAL",
         insert: "INSERT INTO message (id, batch, envelope, data)
