@@ -103,6 +103,7 @@ fn listener(section: &ListenSection, tls: Option<&ReloadingTls>) -> (SocketAddr,
         max_connections: section.max_connections,
         max_connections_per_address: section.max_connections_per_address,
         drain_deadline: section.drain_deadline,
+        proxy_networks: section.proxy_networks.clone(),
         ..ListenerOptions::new(tls)
     };
     (section.address, options)

@@ -18,6 +18,7 @@ mod content;
 mod handler;
 mod listener;
 mod outgoing;
+mod proxy;
 mod tls;
 mod transport;
 mod wire;

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use smtp::server::Config;
 use smtp::{EnhancedStatus, Reply};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +21,7 @@ use crate::budget::Budget;
 use crate::certificate::ReloadingTls;
 use crate::connection::{Connection, Setup, Stop};
 use crate::handler::{Handler, SessionInfo};
+use crate::proxy::{self, Ends};
 
 /// The pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -48,6 +51,10 @@ pub struct ListenerOptions {
     pub backlog: u32,
     /// How long a shutdown waits for sessions to come to a boundary. Default 30 s.
     pub drain_deadline: Duration,
+    /// Balancers: a connection from there begins with a PROXY header (version 1 or 2), and counts
+    /// as one from the client that it names. From anywhere else a header is an unknown command.
+    /// Default none.
+    pub proxy_networks: Vec<IpNet>,
 }
 
 impl ListenerOptions {
@@ -60,6 +67,7 @@ impl ListenerOptions {
             max_connections_per_address: 100,
             backlog: 1_024,
             drain_deadline: Duration::from_secs(30),
+            proxy_networks: Vec::new(),
         }
     }
 }
@@ -141,10 +149,13 @@ impl Listener {
                 self.options.max_connections,
                 self.options.max_connections_per_address,
             ),
+            proxy_networks: self.options.proxy_networks,
+            introductions: Arc::new(Semaphore::new(self.options.max_connections)),
             connections: TaskTracker::new(),
             shutdown,
             abandon: CancellationToken::new(),
         };
+        let service = Arc::new(service);
         service.accept_until_shutdown(&self.socket).await;
         // A client that comes now is refused by the system and tries another of our hosts.
         drop(self.socket);
@@ -176,13 +187,17 @@ struct Service<F> {
     budget: Budget,
     make_handler: Arc<F>,
     admission: Arc<Admission>,
+    proxy_networks: Vec<IpNet>,
+    /// Connections of balancers whose clients are not known yet, at most as many as there may be
+    /// known ones.
+    introductions: Arc<Semaphore>,
     connections: TaskTracker,
     shutdown: CancellationToken,
     abandon: CancellationToken,
 }
 
 impl<F> Service<F> {
-    async fn accept_until_shutdown<H>(&self, socket: &TcpListener)
+    async fn accept_until_shutdown<H>(self: &Arc<Self>, socket: &TcpListener)
     where
         H: Handler,
         F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
@@ -195,7 +210,7 @@ impl<F> Service<F> {
                 accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.take(stream, canonical(peer)),
+                Ok((stream, peer)) => self.welcome(stream, canonical(peer)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections, pausing");
@@ -205,23 +220,66 @@ impl<F> Service<F> {
         }
     }
 
-    fn take<H>(&self, stream: TcpStream, peer: SocketAddr)
+    fn welcome<H>(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr)
     where
         H: Handler,
         F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
     {
-        let admitted = match self.admission.admit(peer.ip()) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return self.turn_away(&stream, peer, refusal),
-        };
         // A connection that is gone already has no address, and no use for options.
         let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
             return;
         };
+        let ends = Ends {
+            client: peer,
+            local: canonical(local),
+        };
+        let is_balancer = |network: &IpNet| network.contains(&peer.ip());
+        if self.proxy_networks.iter().any(is_balancer) {
+            self.be_introduced(stream, ends);
+        } else {
+            self.take(stream, ends);
+        }
+    }
+
+    /// Learns from a balancer who the client is, then takes the connection.
+    fn be_introduced<H>(self: &Arc<Self>, mut stream: TcpStream, ends: Ends)
+    where
+        H: Handler,
+        F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
+    {
+        let Ok(permit) = Arc::clone(&self.introductions).try_acquire_owned() else {
+            return self.turn_away(&stream, ends.client, Refusal::Full);
+        };
+        let service = Arc::clone(self);
+        self.connections.spawn(async move {
+            let balancer = ends.client;
+            let introduced = tokio::select! {
+                introduced = proxy::receive(&mut stream) => introduced,
+                () = service.shutdown.cancelled() => return,
+            };
+            drop(permit);
+            match introduced {
+                Ok(said) => service.take(stream, said.map_or(ends, Ends::canonical)),
+                Err(error) => {
+                    tracing::warn!(%balancer, %error, "connection of a balancer closed");
+                }
+            }
+        });
+    }
+
+    fn take<H>(&self, stream: TcpStream, Ends { client, local }: Ends)
+    where
+        H: Handler,
+        F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
+    {
+        let admitted = match self.admission.admit(client.ip()) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.turn_away(&stream, client, refusal),
+        };
         let setup = Setup {
             stream,
-            peer,
-            local: canonical(local),
+            peer: client,
+            local,
             config: Arc::clone(&self.config),
             tls: self.tls.clone(),
             implicit_tls: self.implicit_tls,
@@ -291,6 +349,15 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::PermissionDenied
     )
+}
+
+impl Ends {
+    fn canonical(self) -> Self {
+        Self {
+            client: canonical(self.client),
+            local: canonical(self.local),
+        }
+    }
 }
 
 /// A dual-stack socket shows IPv4 addresses within IPv6; everyone else wants them as they are.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// How many units one statement steers.
-const PAGE: u32 = 1_000;
+const PAGE: u32 = 2_000;
 
 /// What to do to units.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -124,6 +125,10 @@ pub struct ListenSection {
     /// How long a shutdown waits for sessions to come to an end of a command. Default 30s.
     #[serde(default = "default_drain_deadline", deserialize_with = "duration")]
     pub drain_deadline: Duration,
+    /// Balancers, such as `10.0.0.0/8`: connections from there begin with a PROXY header, from
+    /// anywhere else they must not. Default none.
+    #[serde(default)]
+    pub proxy_networks: Vec<IpNet>,
 }
 
 /// When TLS is spoken on a socket.
@@ -149,6 +154,7 @@ impl ListenSection {
             max_connections: default_max_connections(),
             max_connections_per_address: default_max_connections_per_address(),
             drain_deadline: default_drain_deadline(),
+            proxy_networks: Vec::new(),
         }
     }
 }

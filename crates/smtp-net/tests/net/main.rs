@@ -13,6 +13,7 @@ mod client_sends;
 mod drain;
 mod limits;
 mod pipelining;
+mod proxied;
 mod scripted;
 mod service;
 mod stalls;

@@ -14,7 +14,7 @@ use crate::service::{Options, Service};
 use crate::soon;
 use crate::told::Told;
 
-static BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+pub(crate) static BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 #[tokio::test]
 async fn starttls_starts_the_session_anew() {
