@@ -18,16 +18,14 @@ use crate::pid_file::{POLL, PidFile, end, exists, wait_until};
 use crate::step::Step;
 
 /// What makes a COMMIT durable, and who may connect; no other setting overrides these.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 6] = [
     ("fsync", "on"),
     ("full_page_writes", "on"),
     ("synchronous_commit", "on"),
     ("listen_addresses", "127.0.0.1"),
+    ("unix_socket_directories", ""),
     ("logging_collector", "off"),
 ];
-/// The path to a socket must be short, and its folder one that Postgres may write to: whoever wants
-/// one chooses.
-const UNLESS_ASKED: [(&str, &str); 1] = [("unix_socket_directories", "")];
 
 /// Free ports are tried this often: another program may take one before Postgres does.
 const PORT_TRIES: usize = 5;
@@ -153,7 +151,7 @@ impl Server {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
         // Of a setting that is given twice, Postgres takes the last.
-        for (name, value) in UNLESS_ASKED.into_iter().chain(asked).chain(FIXED) {
+        for (name, value) in asked.chain(FIXED) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let mut supervisor = command

@@ -89,9 +89,8 @@ impl Chasqui {
         let postgres = start_postgres(&folder).await?;
         populate(programs, &postgres.url())?;
         write_certificate(&folder)?;
-        let database_url = format!("{}?host={}", postgres.url(), socket_folder());
         let wiring = Wiring {
-            database_url: &database_url,
+            database_url: &postgres.url(),
             folder: &folder,
             delivery: free_address()?,
             relay_grpc: addresses(plan.relays)?,
@@ -175,7 +174,7 @@ impl System for Chasqui {
     fn durability(&self) -> String {
         let settings = POSTGRES.map(|(name, value)| format!("{name} = {value}"));
         format!(
-            "Chasqui on PostgreSQL {} over a Unix socket: fsync = on, synchronous_commit = on, full_page_writes = on; {}; 250 follows the commit; \
+            "Chasqui on PostgreSQL {}: fsync = on, synchronous_commit = on, full_page_writes = on; {}; 250 follows the commit; \
              a mailbox's file and folder are synced before delivery is reported",
             self.postgres.version(),
             settings.join(", "),
@@ -202,14 +201,8 @@ impl Starter<'_> {
     }
 }
 
-/// Where Postgres and the services meet; Postgres runs as another user when we are root.
-fn socket_folder() -> String {
-    std::env::temp_dir().display().to_string()
-}
-
 async fn start_postgres(folder: &Path) -> Result<PrivatePostgres> {
-    let mut config =
-        PrivatePostgresConfig::kept_in(folder).setting("unix_socket_directories", &socket_folder());
+    let mut config = PrivatePostgresConfig::kept_in(folder);
     for (name, value) in POSTGRES {
         config = config.setting(name, value);
     }
