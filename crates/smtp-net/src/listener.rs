@@ -150,7 +150,9 @@ impl Listener {
                 self.options.max_connections_per_address,
             ),
             proxy_networks: self.options.proxy_networks,
-            introductions: Arc::new(Semaphore::new(self.options.max_connections)),
+            introductions: Arc::new(Semaphore::new(
+                self.options.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
             connections: TaskTracker::new(),
             shutdown,
             abandon: CancellationToken::new(),
@@ -225,41 +227,35 @@ impl<F> Service<F> {
         H: Handler,
         F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
     {
-        // A connection that is gone already has no address, and no use for options.
-        let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
-            return;
-        };
-        let ends = Ends {
-            client: peer,
-            local: canonical(local),
-        };
         let is_balancer = |network: &IpNet| network.contains(&peer.ip());
         if self.proxy_networks.iter().any(is_balancer) {
-            self.be_introduced(stream, ends);
+            self.be_introduced(stream, peer);
         } else {
-            self.take(stream, ends);
+            self.take(stream, peer, None);
         }
     }
 
     /// Learns from a balancer who the client is, then takes the connection.
-    fn be_introduced<H>(self: &Arc<Self>, mut stream: TcpStream, ends: Ends)
+    fn be_introduced<H>(self: &Arc<Self>, mut stream: TcpStream, balancer: SocketAddr)
     where
         H: Handler,
         F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
     {
         let Ok(permit) = Arc::clone(&self.introductions).try_acquire_owned() else {
-            return self.turn_away(&stream, ends.client, Refusal::Full);
+            return self.turn_away(&stream, balancer, Refusal::Full);
         };
         let service = Arc::clone(self);
         self.connections.spawn(async move {
-            let balancer = ends.client;
             let introduced = tokio::select! {
                 introduced = proxy::receive(&mut stream) => introduced,
                 () = service.shutdown.cancelled() => return,
             };
             drop(permit);
             match introduced {
-                Ok(said) => service.take(stream, said.map_or(ends, Ends::canonical)),
+                Ok(Some(Ends { client, local })) => {
+                    service.take(stream, canonical(client), Some(local));
+                }
+                Ok(None) => service.take(stream, balancer, None),
                 Err(error) => {
                     tracing::warn!(%balancer, %error, "connection of a balancer closed");
                 }
@@ -267,7 +263,9 @@ impl<F> Service<F> {
         });
     }
 
-    fn take<H>(&self, stream: TcpStream, Ends { client, local }: Ends)
+    /// Serves a client, if there is room for it. `local` is where it connected to; if not here,
+    /// then at a balancer.
+    fn take<H>(&self, stream: TcpStream, client: SocketAddr, local: Option<SocketAddr>)
     where
         H: Handler,
         F: Fn(&SessionInfo) -> H + Send + Sync + 'static,
@@ -276,10 +274,15 @@ impl<F> Service<F> {
             Ok(admitted) => admitted,
             Err(refusal) => return self.turn_away(&stream, client, refusal),
         };
+        // A connection that is gone already has no address, and no use for options.
+        let here = || local.map_or_else(|| stream.local_addr(), Ok);
+        let Ok(local) = stream.set_nodelay(true).and_then(|()| here()) else {
+            return;
+        };
         let setup = Setup {
             stream,
             peer: client,
-            local,
+            local: canonical(local),
             config: Arc::clone(&self.config),
             tls: self.tls.clone(),
             implicit_tls: self.implicit_tls,
@@ -349,15 +352,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::PermissionDenied
     )
-}
-
-impl Ends {
-    fn canonical(self) -> Self {
-        Self {
-            client: canonical(self.client),
-            local: canonical(self.local),
-        }
-    }
 }
 
 /// A dual-stack socket shows IPv4 addresses within IPv6; everyone else wants them as they are.
