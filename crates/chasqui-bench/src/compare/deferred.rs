@@ -2,18 +2,19 @@
 //! is down and being probed; and then they are cancelled.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::PgConnection;
 
 use super::Bench;
+use super::latency::follow;
 use super::postfix_backlog::PostfixBacklog;
 use super::report::{Better, Heading, Report, Sample};
-use crate::load::{ArrivalSink, Backlog, Burst, Client, Letter, Sink};
+use crate::load::{ArrivalSink, Backlog, Burst, Client, Sink};
 use crate::measure::{Meter, Quantiles};
 use crate::place::{Place, free_address};
-use crate::systems::{Chasqui, FAR_USER, Onward, Plan, STRANGER, System};
+use crate::systems::{Chasqui, FAR_USER, Onward, Plan, System};
 
 /// Where the backlog wants to go.
 pub(super) const AWAY: &str = "away.test";
@@ -22,7 +23,7 @@ const PEER_BACKLOG: usize = 50_000;
 const SIZE: usize = 4 << 10;
 const FRESH: usize = 10_000;
 const SESSIONS: usize = 20;
-const DEADLINE: std::time::Duration = std::time::Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(600);
 /// Messages whose latency is measured before and while the backlog is cancelled.
 const LATENCIES: u64 = 300;
 
@@ -111,9 +112,7 @@ async fn ours(bench: &Bench<'_>, messages: usize, report: &mut Report) -> Result
 
 /// Each round's processor time a message, as a share of what it was with an empty queue.
 pub(super) fn share(empty: &[Cost], with: &[Cost]) -> Vec<Sample> {
-    let least =
-        |costs: &[Cost]| costs.iter().map(|cost| cost.cpu_ms).sum::<f64>() / costs.len() as f64;
-    let before = least(empty);
+    let before = mean(empty, |cost| cost.cpu_ms);
     let sample = |cost: &Cost| Sample {
         figure: before / cost.cpu_ms * 100.0,
         cpu_ms: Some(cost.cpu_ms),
@@ -141,8 +140,11 @@ impl Cost {
 }
 
 fn buffers(costs: &[Cost]) -> String {
-    let mean = costs.iter().map(|cost| cost.buffers).sum::<f64>() / costs.len() as f64;
-    format!("{mean:.0}")
+    format!("{:.0}", mean(costs, |cost| cost.buffers))
+}
+
+fn mean(costs: &[Cost], of: fn(&Cost) -> f64) -> f64 {
+    costs.iter().map(of).sum::<f64>() / costs.len() as f64
 }
 
 /// Fresh mail for a destination that is well.
@@ -201,7 +203,7 @@ pub(super) async fn relay_fresh(
 
 async fn touched(database: &mut PgConnection) -> Result<i64> {
     // Sessions tell their counts after a moment.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let query =
         "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()";
     Ok(sqlx::query_scalar(query).fetch_one(database).await?)
@@ -229,7 +231,7 @@ async fn cancel(
     messages: usize,
     report: &mut Report,
 ) -> Result<Sample> {
-    let sink = ArrivalSink::start(far_end, std::time::Duration::ZERO).await?;
+    let sink = ArrivalSink::start(far_end, Duration::ZERO).await?;
     let mut client = Client::connect(chasqui.relay()).await?;
     let before = latencies(&mut client, &sink, 0..LATENCIES).await?;
     let mut command = tokio::process::Command::from(chasqui.command(&bench.programs));
@@ -282,7 +284,7 @@ async fn nothing_is_left(bench: &Bench<'_>, chasqui: &Chasqui) -> Result<()> {
             began.elapsed() < DEADLINE,
             "{left} messages were not cancelled"
         );
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -299,14 +301,7 @@ async fn latencies(
 }
 
 /// From the final dot to the far end.
-async fn latency(client: &mut Client, sink: &ArrivalSink, tag: u64) -> Result<std::time::Duration> {
-    let letter = Letter {
-        from: STRANGER,
-        to: &[FAR_USER],
-        tag,
-        size: SIZE,
-    };
-    let taken = client.send(&letter).await?;
-    let (_, arrived) = sink.arrival(tag, DEADLINE).await?;
+async fn latency(client: &mut Client, sink: &ArrivalSink, tag: u64) -> Result<Duration> {
+    let (taken, arrived) = follow(client, sink, tag, DEADLINE).await?;
     Ok(arrived.saturating_duration_since(taken.dot))
 }

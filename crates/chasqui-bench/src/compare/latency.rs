@@ -1,12 +1,12 @@
 //! Light load: one session, a message at a time, and how long each waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::Bench;
 use super::report::{Better, Heading, Report, Sample};
-use crate::load::{ArrivalSink, Client, Letter};
+use crate::load::{ArrivalSink, Client, Letter, Taken};
 use crate::measure::Quantiles;
 use crate::place::free_address;
 use crate::systems::{Chasqui, FAR_USER, Onward, Plan, Postfix, PostfixPlan, STRANGER, System};
@@ -94,14 +94,7 @@ async fn round(
     let mut client = Client::connect(system.relay()).await?;
     let (mut accept, mut send) = (Vec::new(), Vec::new());
     for tag in tags.take(messages as usize) {
-        let letter = Letter {
-            from: STRANGER,
-            to: &[FAR_USER],
-            tag,
-            size: SIZE,
-        };
-        let taken = client.send(&letter).await?;
-        let (_, arrived) = sink.arrival(tag, DEADLINE).await?;
+        let (taken, arrived) = follow(&mut client, sink, tag, DEADLINE).await?;
         accept.push(taken.acknowledged - taken.dot);
         send.push(arrived.saturating_duration_since(taken.acknowledged));
         tokio::time::sleep(PAUSE).await;
@@ -121,4 +114,21 @@ async fn round(
         round.send.ms(0.99).unwrap_or_default(),
     );
     Ok(round)
+}
+
+/// Sends a message, and waits until the far end has it: when it was taken, and when it arrived.
+pub(super) async fn follow(
+    client: &mut Client,
+    sink: &ArrivalSink,
+    tag: u64,
+    deadline: Duration,
+) -> Result<(Taken, Instant)> {
+    let letter = Letter {
+        from: STRANGER,
+        to: &[FAR_USER],
+        tag,
+        size: SIZE,
+    };
+    let taken = client.send(&letter).await?;
+    Ok((taken, sink.arrival(tag, deadline).await?))
 }

@@ -22,8 +22,8 @@ struct Book {
 struct Arrivals {
     /// All messages, tagged or not.
     count: usize,
-    /// What came when, and how many came before it.
-    tagged: HashMap<u64, (usize, Instant)>,
+    /// What came when.
+    tagged: HashMap<u64, Instant>,
 }
 
 /// A running far end. Its sessions end when it is dropped.
@@ -45,8 +45,8 @@ impl ArrivalSink {
         Ok(Self { book, sessions })
     }
 
-    /// Waits for a message; says how many came before it, and when it was received.
-    pub(crate) async fn arrival(&self, tag: u64, deadline: Duration) -> Result<(usize, Instant)> {
+    /// Waits for a message; says when it was received.
+    pub(crate) async fn arrival(&self, tag: u64, deadline: Duration) -> Result<Instant> {
         let arrives = async {
             loop {
                 let changed = self.book.changed.notified();
@@ -60,9 +60,7 @@ impl ArrivalSink {
             .await
             .with_context(|| format!("message {tag} did not arrive"))
     }
-}
 
-impl ArrivalSink {
     /// How many messages have come in.
     pub(crate) fn count(&self) -> usize {
         self.book.lock().count
@@ -83,10 +81,9 @@ impl Book {
     fn note(&self, tag: Option<u64>) {
         let now = Instant::now();
         let mut arrivals = self.lock();
-        let before = arrivals.count;
         arrivals.count += 1;
         if let Some(tag) = tag {
-            arrivals.tagged.entry(tag).or_insert((before, now));
+            arrivals.tagged.entry(tag).or_insert(now);
         }
         drop(arrivals);
         self.changed.notify_waiters();

@@ -10,7 +10,7 @@ mod tls;
 
 pub(crate) use arrivals::ArrivalSink;
 pub(crate) use backlog::Backlog;
-pub(crate) use client::{Client, Letter, Refused};
+pub(crate) use client::{Client, Letter, Refused, Taken};
 pub(crate) use mailbox::{count_mail, mail_arrives};
 pub(crate) use sink::Sink;
 pub(crate) use source::Burst;

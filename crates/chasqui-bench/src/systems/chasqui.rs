@@ -122,9 +122,7 @@ impl Chasqui {
             folder,
         })
     }
-}
 
-impl Chasqui {
     /// Where each relay takes mail.
     pub(crate) fn relays(&self) -> &[SocketAddr] {
         &self.relay_addresses

@@ -74,9 +74,7 @@ impl Postfix {
             folder,
         })
     }
-}
 
-impl Postfix {
     /// Tries all deferred mail now.
     pub(crate) fn flush(&self) -> Result<()> {
         self.run("postqueue", &["-f"])
