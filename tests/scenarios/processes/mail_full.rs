@@ -39,8 +39,6 @@ async fn mail_waits_in_the_queue_until_the_mailboxes_have_space() {
     tally.assert_exactly_once();
     let refusals = sent.refused_other_than("none");
     assert_eq!((refusals, sent.cuts()), (vec![], vec![]));
-    for service in fleet.services() {
-        assert!(service.is_running(), "{} has gone", service.host_name);
-    }
+    fleet.assert_all_run();
     fleet.end().await;
 }

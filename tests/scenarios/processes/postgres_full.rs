@@ -32,9 +32,7 @@ async fn without_space_for_tables_clients_are_told_452_until_there_is_some() {
     load.goes_on(100).await;
     let sent = load.stop().await;
 
-    for service in fleet.services() {
-        assert!(service.is_running(), "{} has gone", service.host_name);
-    }
+    fleet.assert_all_run();
     let tally = fleet.tally(&sent, &far_end).await;
     eprintln!(
         "no space for tables: clients were told after {told:.1?}, none waited longer than {:.1?}; {tally}",
@@ -76,9 +74,7 @@ async fn when_postgres_crashes_on_a_full_log_clients_are_told_451_until_it_is_ba
     load.goes_on(100).await;
     let sent = load.stop().await;
 
-    for service in fleet.services() {
-        assert!(service.is_running(), "{} has gone", service.host_name);
-    }
+    fleet.assert_all_run();
     let tally = fleet.tally(&sent, &far_end).await;
     eprintln!(
         "no space for the log: no client waited longer than {:.1?}; {tally}",

@@ -33,9 +33,7 @@ async fn clients_are_put_off_while_postgres_is_away_and_all_is_well_when_it_is_b
     load.goes_on(100).await;
     let sent = load.stop().await;
 
-    for service in fleet.services() {
-        assert!(service.is_running(), "{} has gone", service.host_name);
-    }
+    fleet.assert_all_run();
     let tally = fleet.tally(&sent, &far_end).await;
     eprintln!(
         "postgres killed: clients were told after {told:.1?}, none waited longer than {:.1?}; {tally}",

@@ -48,9 +48,7 @@ async fn connections_between_services_that_are_cut_neither_lose_nor_double_mail(
     load.goes_on(50).await;
     let sent = load.stop().await;
 
-    for service in fleet.services() {
-        assert!(service.is_running(), "{} has gone", service.host_name);
-    }
+    fleet.assert_all_run();
     let tally = fleet.tally(&sent, &far_end).await;
     eprintln!(
         "services cut off: {tally}; clients came back {} times, none waited longer than {:.1?}",

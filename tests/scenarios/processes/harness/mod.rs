@@ -108,6 +108,13 @@ impl Fleet {
             .chain(&mut self.deliveries)
     }
 
+    /// None has ended by itself.
+    pub(crate) fn assert_all_run(&mut self) {
+        for service in self.services() {
+            assert!(service.is_running(), "{} has gone", service.host_name);
+        }
+    }
+
     /// Ends all services in good order (SIGTERM), producers first, and looks whether anything is left behind.
     pub(crate) async fn end(mut self) {
         for service in self.services() {
