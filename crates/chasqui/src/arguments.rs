@@ -8,6 +8,8 @@ use crate::dev::DevCommand;
 use crate::domain::DomainCommand;
 use crate::migrate::MigrateCommand;
 use crate::queue::QueueCommand;
+use crate::queue::mailq::MailqCommand;
+use crate::trace::TraceCommand;
 
 /// Chasqui, a mail transport system: look after its directory and its queue, or try it out
 #[derive(Debug, Parser)]
@@ -31,6 +33,10 @@ pub(crate) enum Noun {
     Alias(AliasCommand),
     /// Queued mail: look at it and steer it
     Queue(QueueCommand),
+    /// The queue as sendmail and Postfix print it; also when called as mailq
+    Mailq(MailqCommand),
+    /// What became of a message: accepted, attempts, reports; also when it is gone
+    Trace(TraceCommand),
     /// Set the database up, or bring it up to date; safe to repeat, and while services run
     Migrate(MigrateCommand),
 }

@@ -11,7 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure::Failure;
 
-/// The variable that names the database for every program of the fleet.
+/// The variable that names the database for every program of the fleet; with `_FILE` behind it, a
+/// file that does.
 const DATABASE_URL: &str = "DATABASE_URL";
 
 /// One command at a time needs no more.
@@ -50,9 +51,7 @@ impl DatabaseArguments {
         if let Some(state) = &self.state {
             return Ok(private_postgres::url_of_running(state)?.into());
         }
-        std::env::var(DATABASE_URL)
-            .ok()
-            .filter(|url| !url.is_empty())
+        service::config::variable(DATABASE_URL)?
             .map(SecretString::from)
             .ok_or(Failure::NoDatabase)
     }

@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     #[error("no database is given")]
     NoDatabase,
     #[error(transparent)]
+    Environment(#[from] service::config::ConfigError),
+    #[error(transparent)]
     Locate(#[from] LocateError),
     #[error(transparent)]
     ConnectDirectory(#[from] directory::ConnectError),
@@ -46,6 +48,8 @@ pub(crate) enum Failure {
     NoSuchAlias(Mailbox),
     #[error("neither the queue nor the journal knows {0}")]
     NoSuchMessage(QueueId),
+    #[error("neither the queue nor the journal knows anything of {0}")]
+    NothingTraced(String),
     #[error("can't write the output")]
     Output(#[source] io::Error),
     #[error("can't start")]
@@ -106,6 +110,9 @@ impl Failure {
             }
             Self::NothingChosen(_) => {
                 Some("give queue ids or filters (see --help), or --all for all mail")
+            }
+            Self::NothingTraced(_) => {
+                Some("--since 7d looks further back than a day, as far as the journal is kept")
             }
             Self::NoSuchAlias(_) => Some("`chasqui alias list` shows which there are"),
             Self::Queue(QueueError::Unavailable(_) | QueueError::Unknown(_)) => {

@@ -5,6 +5,7 @@
 //! Invariant: no SQL in here; `queue` and `directory` own theirs.
 
 mod account;
+mod age;
 mod alias;
 mod arguments;
 mod database;
@@ -15,6 +16,7 @@ mod migrate;
 mod output;
 mod password;
 mod queue;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         Noun::Account(command) => operate(account::run(command)),
         Noun::Alias(command) => operate(alias::run(command)),
         Noun::Queue(command) => operate(queue::run(command)),
+        Noun::Mailq(command) => operate(queue::mailq::run(command)),
+        Noun::Trace(command) => operate(trace::run(command)),
         Noun::Migrate(command) => operate(migrate::run(command)),
     }
 }

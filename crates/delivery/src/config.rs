@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use service::config::{
-    DatabaseSection, GrpcServerSection, ListenSection, LogConfig, Problem, TlsSection, Validate,
-    size,
+    DatabaseSection, GrpcServerSection, ListenSection, LogConfig, Problem, TelemetrySection,
+    TlsSection, Validate, size,
 };
 use service::wiring;
 use smtp::Domain;
@@ -49,6 +49,9 @@ pub struct Config {
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
+    /// What is told by metrics, probes and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySection,
 }
 
 /// `[maildir]`: where mail is kept.
@@ -133,7 +136,7 @@ impl Validate for Config {
             problems.extend(found.map(|problem| problem.within(&format!("listen[{index}]"))));
         }
         problems.extend(wiring::missing_certificate(&self.listen, self.tls.as_ref()));
-        let sections: [(&str, Vec<Problem>); 8] = [
+        let sections: [(&str, Vec<Problem>); 9] = [
             ("database", self.database.problems()),
             ("maildir", self.maildir.problems()),
             ("grpc", self.grpc.problems()),
@@ -148,6 +151,7 @@ impl Validate for Config {
             ),
             ("lmtp", self.lmtp.problems()),
             ("log", self.log.problems()),
+            ("telemetry", self.telemetry.problems()),
         ];
         for (name, found) in sections {
             problems.extend(found.into_iter().map(|problem| problem.within(name)));

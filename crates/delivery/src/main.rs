@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use delivery::{Config, ENVIRONMENT_PREFIX};
 use service::config;
+use service::telemetry::{Telemetry, ask_ready};
 
 /// Puts mail into local mailboxes, takes mail by LMTP, and answers for the directory.
 #[derive(clap::Parser)]
@@ -21,8 +22,15 @@ fn main() -> ExitCode {
         if flags.check {
             return Ok(());
         }
+        if flags.health {
+            return Ok(ask_ready(&config.telemetry).await?);
+        }
         service::log::init(&config.log)?;
-        delivery::run(config, shutdown).await?.wait().await?;
+        let telemetry = Telemetry::start("delivery", &config.telemetry, &shutdown).await?;
+        let running = delivery::run(config, shutdown).await?;
+        telemetry.ready();
+        running.wait().await?;
+        telemetry.end().await;
         anyhow::Ok(())
     })
 }

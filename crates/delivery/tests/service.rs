@@ -13,7 +13,9 @@ use rpc::ChannelConfig;
 use rpc::delivery::{DeliverRequest, DeliveryClient};
 use rpc::directory::{Authentication, DirectoryClient, Lookup};
 use secrecy::SecretString;
-use service::config::{DatabaseSection, GrpcServerSection, ListenSection, ListenTls, LogConfig};
+use service::config::{
+    DatabaseSection, GrpcServerSection, ListenSection, ListenTls, LogConfig, TelemetrySection,
+};
 use smtp::{Domain, Mailbox, Outcome, ReversePath};
 use tempfile::TempDir;
 use testkit::TestDatabase;
@@ -112,6 +114,7 @@ fn config(database: &TestDatabase, root: PathBuf) -> Config {
         tls: None,
         lmtp: LmtpSection::default(),
         log: LogConfig::default(),
+        telemetry: TelemetrySection::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::QueueError;
 use crate::ids::{DestinationKey, IncarnationId, Shard, Tenant};
 use crate::lease::LeasedUnit;
 use crate::lookup::{at_message, at_unit};
+use crate::metrics;
 use crate::rows::{LeasedRow, leased_columns};
 use crate::watermark::{DestinationMarks, LowWater};
 
@@ -212,6 +213,7 @@ impl Claimer {
                 }
                 state.cursor = next;
             });
+            metrics::claimed(claim.taken.len());
             if came_round || !claim.taken.is_empty() {
                 return Ok(claim.taken.into_iter().map(|taken| taken.unit).collect());
             }

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::PgConnection;
 
@@ -12,6 +13,7 @@ use crate::error::Cause;
 use crate::fault::Fault;
 use crate::ids::Shard;
 use crate::lanes::{Caller, Committer, Job};
+use crate::metrics;
 
 /// How often a batch that collided with another transaction is tried in all.
 const COLLISION_TRIES: u32 = 4;
@@ -22,6 +24,8 @@ pub(crate) trait BatchWork: Send + Sync + 'static {
     type Answer: Send + 'static;
     /// What a commit tells about its items.
     type Receipt: Send + Sync;
+    /// Its name in metrics.
+    const NAME: &'static str;
 
     /// A batch touches one shard.
     fn shard(item: &Self::Item) -> Shard;
@@ -80,10 +84,14 @@ impl<W: BatchWork> BatchCommitter<W> {
                 // Nothing was sent yet: whatever went wrong, nothing was changed.
                 Err(cause) => return Err((Fault::Unavailable, cause)),
             };
+            let began = Instant::now();
             let result = answered(self.work.commit(connection, shard, items)).await;
             own.note(&result);
             match result.map_err(|error| (Fault::of(&error), error)) {
-                Ok(receipt) => return Ok(receipt),
+                Ok(receipt) => {
+                    metrics::committed(W::NAME, items.len(), began.elapsed());
+                    return Ok(receipt);
+                }
                 Err((Fault::Collision, _)) if tries < COLLISION_TRIES => tries += 1,
                 Err((fault, error)) => return Err((fault, Arc::new(error))),
             }
@@ -97,6 +105,7 @@ impl<W: BatchWork> BatchCommitter<W> {
         fault: Fault,
         cause: &Cause,
     ) {
+        metrics::not_committed(W::NAME, fault);
         tracing::warn!(items = items.len(), ?fault, error = %cause, "the queue refused a batch");
         for (item, caller) in items.into_iter().zip(callers) {
             caller.answer(self.work.refuse(item, fault, cause));

@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::ids::Shard;
 use crate::insert::insert;
 use crate::lanes::{BatchLimits, Lanes};
+use crate::metrics;
 use crate::prepare::PreparedMessage;
 use crate::settle::settle;
 
@@ -139,6 +140,7 @@ impl BatchWork for Settling {
     type Answer = Answer;
     /// The positions that the fence let through.
     type Receipt = HashSet<usize>;
+    const NAME: &'static str = "complete";
 
     fn shard(item: &Completion) -> Shard {
         item.lease().unit.queue_id.shard()
@@ -182,6 +184,7 @@ impl BatchWork for Settling {
                     .collect(),
             }
         } else {
+            metrics::fenced();
             Completed::Fenced
         })
     }

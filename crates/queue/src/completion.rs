@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeasedUnit};
 use crate::message::NewMessage;
+use crate::message_id;
 use crate::prepare::PreparedMessage;
 
 /// How a recipient left the queue.
@@ -67,6 +68,8 @@ pub enum Rest {
 pub struct Completion {
     /// Without its content.
     pub(crate) unit: LeasedUnit,
+    /// From the content, where that was at hand.
+    pub(crate) message_id: Option<String>,
     pub(crate) settled: Vec<(i32, Settlement)>,
     /// None when nobody remains.
     pub(crate) rest: Option<Rest>,
@@ -86,7 +89,8 @@ impl Completion {
         settled: impl IntoIterator<Item = (i32, Settlement)>,
         rest: Rest,
     ) -> Self {
-        unit.content = None;
+        let content = unit.content.take();
+        let message_id = message_id::for_journal(unit.lease.unit.queue_id, content.as_ref());
         let settled: HashMap<i32, Settlement> = settled.into_iter().collect();
         let settled: Vec<(i32, Settlement)> = unit
             .recipients
@@ -99,6 +103,7 @@ impl Completion {
         let rest = (settled.len() < unit.recipients.len()).then_some(rest);
         Self {
             unit,
+            message_id,
             settled,
             rest,
             journal: Vec::new(),

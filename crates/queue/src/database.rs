@@ -11,9 +11,9 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use thiserror::Error;
 
 /// The version of the schema that this program needs: `queue.compatibility.version`.
-const NEEDED_SCHEMA: i32 = 2;
+pub(crate) const NEEDED_SCHEMA: i32 = 3;
 /// The version of this program in the eyes of the schema: `queue.compatibility.serves_from`.
-const PROGRAM: i32 = 2;
+pub(crate) const PROGRAM: i32 = 3;
 
 /// What every session sets.
 ///
@@ -134,6 +134,7 @@ impl Queue {
                 .map_err(ConnectError::Unreachable)?;
             check_durability(&pool).await?;
             check_compatibility(&pool).await?;
+            crate::metrics::observe(&pool);
             Ok(Self {
                 pool,
                 relaxed: Arc::new(options.clone().options([("synchronous_commit", "off")])),

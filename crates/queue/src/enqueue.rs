@@ -153,6 +153,7 @@ impl BatchWork for Insertion {
     type Item = PreparedMessage;
     type Answer = Answer;
     type Receipt = ();
+    const NAME: &'static str = "enqueue";
 
     fn shard(item: &PreparedMessage) -> Shard {
         item.message.id.shard()

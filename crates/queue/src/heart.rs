@@ -13,6 +13,7 @@ use crate::connection::{OwnConnection, answered_within};
 use crate::database::Queue;
 use crate::ids::IncarnationId;
 use crate::liveness::{Observer, ObserverConfig, Stopped};
+use crate::metrics;
 
 /// How a heart beats.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +271,7 @@ impl Pacemaker {
         self.connection.note(&result);
         match result {
             Ok(done) if done.rows_affected() > 0 => {
+                metrics::pronounced_dead();
                 tracing::warn!(incarnation = %stopped.incarnation, "pronounced a relay dead");
             }
             Ok(_) => {}

@@ -6,6 +6,7 @@ use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::IncarnationId;
 use crate::lookup::at_unit;
+use crate::metrics;
 use crate::suspect::HELD_TAKEOVERS;
 
 /// What an incarnation tells about itself.
@@ -138,6 +139,7 @@ impl Queue {
             }
         }
         if reclaimed != Reclaimed::default() {
+            metrics::reclaimed(reclaimed.ready + reclaimed.held);
             tracing::warn!(
                 ready = reclaimed.ready,
                 held = reclaimed.held,

@@ -9,12 +9,15 @@
 //! - attempt: [`Claimer`], [`LeasedUnit`], [`Completion`], [`Completer`]
 //! - stay alive, and find out who doesn't: [`Heart`], [`Progress`], [`Queue::reclaim`]
 //! - dead destinations: [`Queue::suspend`], [`Queue::suspensions`], [`Claimer::expire`]
-//! - operate: [`Filter`], [`Queue::list`], [`Queue::cancel`], [`Queue::balances`]
+//! - operate: [`Filter`], [`Queue::list`], [`Queue::show`], [`Queue::top`],
+//!   [`Queue::find_by_address`], [`Queue::cancel`], [`Queue::balances`],
+//!   [`Queue::census`]
 //!
 //! Invariant: no transaction is open across network I/O other than to Postgres itself.
 
 mod admin;
 mod adopt;
+mod census;
 mod claim;
 mod columns;
 mod committer;
@@ -42,6 +45,8 @@ mod liveness;
 mod load;
 mod lookup;
 mod message;
+mod message_id;
+mod metrics;
 mod migrate;
 mod patient;
 #[cfg(test)]
@@ -49,16 +54,19 @@ mod plans;
 mod prepare;
 mod promote;
 mod rows;
+mod search;
 mod settle;
 mod shard_clock;
 mod show;
 mod statement;
 mod steer;
 mod suspect;
+mod top;
 mod trace;
 mod watermark;
 
 pub use admin::{Filter, QueueCount, QueuedUnit, UnitPosition, UnitState};
+pub use census::Census;
 pub use claim::{ClaimLimits, Claimer};
 pub use complete::{CompleteConfig, CompleteError, Completer};
 pub use completion::{Completed, Completion, Rest, Settlement};
@@ -78,7 +86,9 @@ pub use ledger::Balance;
 pub use liveness::{Observer, ObserverConfig, Stopped};
 pub use message::{NewMessage, Origin, Service};
 pub use migrate::{MigrationError, migrate};
+pub use search::Search;
 pub use show::{AttemptRecord, MessageDetail};
 pub use steer::Steered;
 pub use suspect::SUSPECT_TAKEOVERS;
+pub use top::{DestinationLoad, TopOrder};
 pub use trace::{TraceParent, TraceParentError};

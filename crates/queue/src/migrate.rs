@@ -98,6 +98,7 @@ fn migrations() -> Vec<Migration> {
     let steering = include_str!("../migrations/0004_steering.sql");
     let whole_keys = include_str!("../migrations/0005_steering_by_whole_keys.sql");
     let cheaper_insertion = include_str!("../migrations/0006_cheaper_insertion.sql");
+    let message_id = include_str!("../migrations/0007_message_id.sql");
     [
         (1, "queue", queue),
         (2, "journal", journal),
@@ -105,6 +106,7 @@ fn migrations() -> Vec<Migration> {
         (4, "steering", steering),
         (5, "steering by whole keys", whole_keys),
         (6, "cheaper insertion", cheaper_insertion),
+        (7, "message id", message_id),
     ]
     .into_iter()
     .map(|(version, name, sql)| {

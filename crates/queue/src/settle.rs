@@ -123,11 +123,12 @@ counts AS (
 journal AS (
     INSERT INTO queue.attempt (shard, node, fenced, message, unit, attempt, incarnation, domain,
                                reverse_path, delay_ms, traceparent, recipients, outcome, status,
-                               reply, source_address, host, host_address, tls, duration_ms)
+                               reply, source_address, host, host_address, tls, duration_ms,
+                               message_id)
     SELECT $1, $22, NOT (c.i IN (SELECT i FROM ended)), c.message, c.unit, c.attempt,
            c.incarnation, c.domain, c.reverse_path, c.delay_ms, c.traceparent,
            c.recipients::bytea[], c.outcome, c.status, c.reply, c.source_address::inet, c.host,
-           c.host_address::inet, c.tls, c.duration_ms
+           c.host_address::inet, c.tls, c.duration_ms, c.message_id
     FROM (SELECT unnest($23::int[]) AS i, unnest($24::uuid[]) AS message,
                  unnest($25::int[]) AS unit, unnest($26::int[]) AS attempt,
                  unnest($27::bigint[]) AS incarnation, unnest($28::text[]) AS domain,
@@ -136,7 +137,8 @@ journal AS (
                  unnest($33::text[]) AS outcome, unnest($34::text[]) AS status,
                  unnest($35::text[]) AS reply, unnest($36::text[]) AS source_address,
                  unnest($37::text[]) AS host, unnest($38::text[]) AS host_address,
-                 unnest($39::text[]) AS tls, unnest($40::int[]) AS duration_ms) AS c
+                 unnest($39::text[]) AS tls, unnest($40::int[]) AS duration_ms,
+                 unnest($41::text[]) AS message_id) AS c
 )
 SELECT i FROM ended
 "
@@ -238,7 +240,12 @@ pub(crate) async fn settle(
                 .map(|(_, line)| line.tls.as_deref().map(one_line))
                 .bind_iter(),
         )
-        .bind(lines().map(|(_, line)| milliseconds(line)).bind_iter());
+        .bind(lines().map(|(_, line)| milliseconds(line)).bind_iter())
+        .bind(
+            lines()
+                .map(|(end, _)| end.completion.message_id.as_deref())
+                .bind_iter(),
+        );
     let ended: Vec<i32> = query.fetch_all(connection).await?;
     Ok(ended
         .into_iter()

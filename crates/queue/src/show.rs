@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::admin::{Filter, QueuedUnit};
 use crate::database::Queue;
 use crate::error::QueueError;
-use crate::ids::{QueueId, UnitId};
+use crate::ids::{IncarnationId, QueueId, UnitId};
 use crate::statement::from_row;
 
 /// All that is known of one message. Once it has left the queue, only the journal tells of it.
@@ -26,10 +26,16 @@ pub struct MessageDetail {
     pub tls: Option<String>,
     /// The trace of its acceptance.
     pub trace: String,
+    /// Where failures are reported to; empty for the null path.
+    pub reverse_path: String,
+    /// Its Message-ID without angle brackets, where it is known and not made of the queue id.
+    pub message_id: Option<String>,
     /// The units that are still queued.
     pub units: Vec<QueuedUnit>,
     /// The journal, oldest first.
     pub attempts: Vec<AttemptRecord>,
+    /// The reports on its failures, as far as they are known.
+    pub notifications: Vec<QueueId>,
 }
 
 from_row! {
@@ -40,6 +46,7 @@ from_row! {
         login: Option<String>,
         tls: Option<String>,
         traceparent: String,
+        reverse_path: String,
     }
 }
 
@@ -54,8 +61,14 @@ pub struct AttemptRecord {
     pub attempt: i32,
     /// The machine that made it.
     pub node: String,
+    /// The relay that held the lease.
+    pub incarnation: IncarnationId,
+    /// The routing domain.
+    pub domain: String,
     /// Who was concerned.
     pub recipients: Vec<String>,
+    /// The address that the connection was made from.
+    pub source_address: Option<String>,
     /// The name and address of the host that was tried.
     pub host: Option<String>,
     /// TLS version and cipher, or why there was none.
@@ -68,8 +81,18 @@ pub struct AttemptRecord {
     pub reply: String,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
+    /// From acceptance to its end, in milliseconds.
+    pub delay_ms: i64,
     /// Whether the lease was no longer held, so that nothing else was recorded.
     pub fenced: bool,
+}
+
+impl AttemptRecord {
+    /// Whether recipients were given up in it, which their sender is told.
+    #[must_use]
+    pub fn is_final_failure(&self) -> bool {
+        matches!(self.outcome.as_str(), "failed" | "expired")
+    }
 }
 
 from_row! {
@@ -78,15 +101,21 @@ from_row! {
         unit: i32,
         attempt: i32,
         node: String,
+        incarnation: i64,
+        domain: String,
+        reverse_path: String,
         recipients: Vec<String>,
+        source_address: Option<String>,
         host: Option<String>,
         tls: Option<String>,
         outcome: String,
         status: String,
         reply: String,
         duration_ms: i64,
+        delay_ms: i64,
         fenced: bool,
         traceparent: String,
+        message_id: Option<String>,
     }
 }
 
@@ -100,6 +129,9 @@ impl AttemptRow {
             },
             attempt: self.attempt,
             node: self.node,
+            incarnation: IncarnationId(self.incarnation),
+            domain: self.domain,
+            source_address: self.source_address,
             recipients: self.recipients,
             host: self.host,
             tls: self.tls,
@@ -107,21 +139,25 @@ impl AttemptRow {
             status: self.status,
             reply: self.reply,
             duration_ms: self.duration_ms,
+            delay_ms: self.delay_ms,
             fenced: self.fenced,
         }
     }
 }
 
 const ORIGIN: &str = "
-SELECT service, host(client) AS client, hello, login, tls, traceparent
+SELECT service, host(client) AS client, hello, login, tls, traceparent,
+       queue.address_text(reverse_path) AS reverse_path
 FROM queue.message
 WHERE shard = $1 AND id = $2
 ";
 
 const ATTEMPTS: &str = "
-SELECT at, unit, attempt, node, queue.address_texts(recipients) AS recipients,
+SELECT at, unit, attempt, node, incarnation, domain,
+       queue.address_text(reverse_path) AS reverse_path,
+       queue.address_texts(recipients) AS recipients, host(source_address) AS source_address,
        host || coalesce(' [' || host(host_address) || ']', '') AS host,
-       tls, outcome, status, reply, duration_ms::bigint, fenced, traceparent
+       tls, outcome, status, reply, duration_ms::bigint, delay_ms, fenced, traceparent, message_id
 FROM queue.attempt
 WHERE message = $1
 ORDER BY at, unit, attempt
@@ -142,16 +178,26 @@ impl Queue {
         let origin: Option<OriginRow> = self.fetch_optional(origin).await?;
         let attempts = sqlx::query(ATTEMPTS).bind(id).bind(i64::from(MOST));
         let attempts: Vec<AttemptRow> = self.fetch_all(attempts).await?;
-        let queued = origin.as_ref().map(|origin| &origin.traceparent);
-        let journalled = attempts.first().map(|attempt| &attempt.traceparent);
-        let Some(trace) = queued.or(journalled).cloned() else {
+        let queued = origin.as_ref();
+        let journalled = attempts.first();
+        let known = queued
+            .map(|origin| (&origin.traceparent, &origin.reverse_path))
+            .or_else(|| journalled.map(|attempt| (&attempt.traceparent, &attempt.reverse_path)));
+        let Some((trace, reverse_path)) = known else {
             return Ok(None);
         };
+        let (trace, reverse_path) = (trace.clone(), reverse_path.clone());
+        let message_id = attempts
+            .iter()
+            .find_map(|attempt| attempt.message_id.clone());
+        let attempts: Vec<AttemptRecord> = attempts
+            .into_iter()
+            .map(|attempt| attempt.into_record(queue_id))
+            .collect();
         let filter = Filter {
             queue_id: Some(queue_id),
             ..Filter::default()
         };
-        let attempts = attempts.into_iter();
         Ok(Some(MessageDetail {
             queue_id,
             service: origin.as_ref().map(|origin| origin.service.clone()),
@@ -159,11 +205,12 @@ impl Queue {
             hello: origin.as_ref().and_then(|origin| origin.hello.clone()),
             login: origin.as_ref().and_then(|origin| origin.login.clone()),
             tls: origin.and_then(|origin| origin.tls),
+            notifications: self.notifications(queue_id, &trace, &attempts).await?,
             trace,
+            reverse_path,
+            message_id,
             units: self.list(&filter, None, MOST).await?,
-            attempts: attempts
-                .map(|attempt| attempt.into_record(queue_id))
-                .collect(),
+            attempts,
         }))
     }
 }

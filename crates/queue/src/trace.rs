@@ -15,15 +15,34 @@ pub struct TraceParent {
     flags: u8,
 }
 
+/// The flag that says so (W3C Trace Context §3.2.2.3.1).
+const SAMPLED: u8 = 1;
+
 impl TraceParent {
-    /// A new trace, made at acceptance. Ids are random and never zero; the `sampled` flag is set.
+    /// A new trace that nobody records. Ids are random and never zero.
     #[must_use]
     pub fn generate() -> Self {
         Self {
             trace_id: rand::random::<u128>().max(1),
             span_id: rand::random::<u64>().max(1),
-            flags: 1,
+            flags: 0,
         }
+    }
+
+    /// A trace with these ids; none if one of them is zero (W3C Trace Context §3.2.2).
+    #[must_use]
+    pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
+        (trace_id != 0 && span_id != 0).then_some(Self {
+            trace_id,
+            span_id,
+            flags: u8::from(sampled),
+        })
+    }
+
+    /// Whether the trace is recorded.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// The trace, 16 octets.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use service::config::{
     DatabaseSection, GrpcClientSection, GrpcServerSection, ListenSection, LogConfig, Problem,
-    TlsSection, Validate, duration, size,
+    TelemetrySection, TlsSection, Validate, duration, size,
 };
 use service::wiring;
 use smtp::Domain;
@@ -61,6 +61,9 @@ pub struct Config {
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
+    /// What is told by metrics, probes and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySection,
 }
 
 /// `[inbound]`.
@@ -228,7 +231,7 @@ impl Validate for Config {
             problems.extend(found.map(|problem| problem.within(&format!("listen[{index}]"))));
         }
         problems.extend(wiring::missing_certificate(&self.listen, self.tls.as_ref()));
-        let sections: [(&str, Option<&dyn Validate>); 7] = [
+        let sections: [(&str, Option<&dyn Validate>); 8] = [
             ("tls", self.tls.as_ref().map(|tls| tls as _)),
             ("database", Some(&self.database)),
             ("directory", Some(&self.directory)),
@@ -236,6 +239,7 @@ impl Validate for Config {
             ("grpc", Some(&self.grpc)),
             ("inbound", Some(&self.inbound)),
             ("outbound", Some(&self.outbound)),
+            ("telemetry", Some(&self.telemetry)),
         ];
         for (name, section) in sections {
             let found = section.map(Validate::problems).unwrap_or_default();

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use relay::{Config, ENVIRONMENT_PREFIX, Reloader};
 use service::config;
+use service::telemetry::{Telemetry, ask_ready};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Takes mail from other servers, and sends what is queued (RFC 5321).
@@ -24,11 +25,17 @@ fn main() -> ExitCode {
         if flags.check {
             return Ok(());
         }
+        if flags.health {
+            return Ok(ask_ready(&config.telemetry).await?);
+        }
         service::log::init(&config.log)?;
+        let telemetry = Telemetry::start("relay", &config.telemetry, &shutdown).await?;
         let running = relay::run(config, shutdown).await?;
         reload_on_hangup(running.reloader(), flags.config.clone())
             .context("cannot listen for SIGHUP")?;
+        telemetry.ready();
         running.wait().await?;
+        telemetry.end().await;
         anyhow::Ok(())
     })
 }

@@ -23,6 +23,9 @@ pub struct Flags {
     /// Check the configuration, then exit
     #[arg(long)]
     pub check: bool,
+    /// Ask the service that runs here with this configuration whether it is ready, then exit
+    #[arg(long, conflicts_with = "check")]
+    pub health: bool,
 }
 
 /// Runs a service on a tokio runtime until it ends by itself or `shutdown`, its argument, is

@@ -1,4 +1,4 @@
-//! What each service's `main` needs: configuration, logs and graceful shutdown.
+//! What each service's `main` needs: configuration, logs, telemetry and graceful shutdown.
 //!
 //! ```no_run
 //! # #[derive(serde::Deserialize)]
@@ -24,10 +24,12 @@ pub mod log;
 pub mod message_log;
 pub mod provenance;
 pub mod shutdown;
+pub mod telemetry;
 pub mod wiring;
 
 mod entry;
 mod open_files;
+mod privacy;
 mod tasks;
 
 pub use entry::{Flags, main, one_line};

@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{LogConfig, LogFormat};
+use crate::privacy::Hashing;
 
 /// Why there are no logs.
 #[derive(Debug, Error)]
@@ -48,7 +49,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // Colours would stand between a key and its value.
-    let lines = fmt::layer().with_ansi(false).with_writer(writer);
+    let lines = fmt::layer().with_ansi(false).with_writer(Hashing(writer));
     let filtered = tracing_subscriber::registry().with(filter(&config.level)?);
     Ok(match config.format {
         LogFormat::Text => Box::new(filtered.with(lines)),

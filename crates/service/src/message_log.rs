@@ -1,13 +1,16 @@
 //! One line for each event in a message's life, under the target `message`.
 //!
 //! The same keys everywhere, so that `grep queue_id=…` tells a message's story, and
-//! `grep 'recipient=someone@example.org'` a recipient's. Never content, never secrets.
+//! `grep 'recipient=someone@example.org'` a recipient's. Never content, never secrets. What is
+//! logged is counted as well, whatever the level.
 
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tracing::{Level, enabled, info, warn};
+
+use crate::telemetry::messages as counts;
 
 const TARGET: &str = "message";
 
@@ -76,6 +79,7 @@ macro_rules! fated {
 
 /// A message is ours from now on: its COMMIT has succeeded.
 pub fn accepted<R: Display>(message: &Message<'_>, source: &Source<'_>, recipients: &[R]) {
+    counts::accepted(source.service, source.size);
     if !enabled!(target: TARGET, Level::INFO) {
         return;
     }
@@ -110,21 +114,25 @@ pub fn attempt(message: &Message<'_>, number: i32, next_hop: &dyn Display, recip
 
 /// The next hop has taken responsibility for a recipient.
 pub fn delivered(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::delivered();
     fated!(info, message, fate, "delivered");
 }
 
 /// A recipient will be tried again.
 pub fn deferred(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::deferred(&fate.status.to_string());
     fated!(info, message, fate, "deferred");
 }
 
 /// A recipient has failed for good; the sender is told, unless the reverse-path is null.
 pub fn bounced(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::bounced(&fate.status.to_string());
     fated!(warn, message, fate, "bounced");
 }
 
 /// A recipient was tried for too long; the sender is told, unless the reverse-path is null.
 pub fn expired(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::expired();
     fated!(warn, message, fate, "expired");
 }
 

@@ -164,6 +164,31 @@ fn a_services_own_variable_beats_the_one_for_all() {
 }
 
 #[test]
+fn a_secret_may_be_in_a_file_of_its_own() {
+    let [url, own] = ["postgres://for/all\n", "postgres://own/one"].map(file);
+    let [url, own] = [&url, &own].map(|file| file.path().to_str().unwrap());
+    let for_all = ("DATABASE_URL_FILE", url);
+
+    let config = load(None, &[for_all]).unwrap();
+    assert_eq!(config.database.url(), "postgres://for/all");
+    let config = load(None, &[("CHASQUI_TEST__DATABASE__URL_FILE", own), for_all]).unwrap();
+    assert_eq!(config.database.url(), "postgres://own/one");
+}
+
+#[test]
+fn a_secret_that_is_given_twice_or_whose_file_is_not_there_is_told() {
+    let url = file("postgres://in/file");
+    let given = ("DATABASE_URL_FILE", url.path().to_str().unwrap());
+    let error = load(None, &[given, DATABASE]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "database.url: is given twice: keep one of DATABASE_URL and DATABASE_URL_FILE"
+    );
+    let error = load(None, &[("DATABASE_URL_FILE", "/run/secrets/none")]).unwrap_err();
+    assert_eq!(error.to_string(), "can't read /run/secrets/none");
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let complaints = complaints(
         r#"

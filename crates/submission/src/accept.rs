@@ -9,6 +9,7 @@ use queue::{Content, NewMessage, QueueId, Service, Tenant, TraceParent};
 use rpc::directory::Login;
 use rpc::hand_off::Producer;
 use service::provenance::Provenance;
+use service::telemetry::traces::Span;
 use smtp::{Mailbox, Reply, ReversePath, each_once};
 use smtp_net::SessionInfo;
 use time::OffsetDateTime;
@@ -45,7 +46,10 @@ impl Acceptor {
     /// Queues the message. The reply is `250` only after the COMMIT (RFC 5321 §6.1).
     pub(crate) async fn accept(&self, submission: Submission<'_>) -> Reply {
         let id = self.producer.next_id();
-        let message = self.complete(id, &submission);
+        let mut span = Span::acceptance("submission");
+        span.note("chasqui.queue_id", &id);
+        let trace = span.context().unwrap_or_else(TraceParent::generate);
+        let message = self.complete(id, trace, &submission);
         let size = message.content.len();
         let recipients = message.recipients.clone();
         match self.producer.enqueue(message).await {
@@ -57,6 +61,7 @@ impl Acceptor {
             }
             Err(error) => {
                 tracing::error!(queue_id = %id, error = &error as &dyn std::error::Error, "message not queued");
+                span.failed(&error);
                 error.reply()
             }
         }
@@ -64,11 +69,11 @@ impl Acceptor {
 
     /// The message as it will travel: trace and missing fields in front (RFC 6409 §8), some
     /// fields taken out, the rest as it came.
-    fn complete(&self, id: QueueId, submission: &Submission<'_>) -> NewMessage {
+    fn complete(&self, id: QueueId, trace: TraceParent, submission: &Submission<'_>) -> NewMessage {
         let now = OffsetDateTime::now_utc();
         let recipients = each_once(&submission.recipients);
         let provenance = submission.provenance();
-        let trace = provenance.trace_field(&self.host_name, id, &recipients, now);
+        let received = provenance.trace_field(&self.host_name, id, &recipients, now);
         let fixed = fix_up(
             submission.content.clone(),
             &FixUp {
@@ -83,9 +88,9 @@ impl Acceptor {
             reverse_path: submission.reverse_path.clone(),
             body: body_of(&fixed.content),
             recipients,
-            content: Content::new(trace + &fixed.prefix, fixed.content),
+            content: Content::new(received + &fixed.prefix, fixed.content),
             origin: provenance.origin(),
-            trace: TraceParent::generate(),
+            trace,
             expires_at: now + self.expire_after,
             lease_to: None,
         }

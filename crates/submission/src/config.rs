@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use service::config::{
     DatabaseSection, GrpcClientSection, GrpcServerSection, ListenSection, ListenTls, LogConfig,
-    Problem, TlsSection, Validate, duration, size,
+    Problem, TelemetrySection, TlsSection, Validate, duration, size,
 };
 use service::wiring::grpc_problems;
 use smtp::Domain;
@@ -48,6 +48,9 @@ pub struct Config {
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
+    /// What is told by metrics, probes and traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySection,
 }
 
 /// `[limits]`: each process counts for itself.
@@ -116,7 +119,7 @@ impl Validate for Config {
             let found = listen_problems(listen).into_iter();
             problems.extend(found.map(|problem| problem.within(&format!("listen[{index}]"))));
         }
-        let sections: [(&str, Option<&dyn Validate>); 7] = [
+        let sections: [(&str, Option<&dyn Validate>); 8] = [
             ("tls", Some(&self.tls)),
             ("database", Some(&self.database)),
             ("directory", Some(&self.directory)),
@@ -124,6 +127,7 @@ impl Validate for Config {
             ("grpc", self.grpc.as_ref().map(|grpc| grpc as _)),
             ("limits", Some(&self.limits)),
             ("log", Some(&self.log)),
+            ("telemetry", Some(&self.telemetry)),
         ];
         for (name, section) in sections {
             let found = section.map(Validate::problems).unwrap_or_default();

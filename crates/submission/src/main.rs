@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use service::config;
+use service::telemetry::{Telemetry, ask_ready};
 use smtp_net::ReloadingTls;
 use submission::{Config, ENVIRONMENT_PREFIX};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,10 +25,16 @@ fn main() -> ExitCode {
         if flags.check {
             return Ok(());
         }
+        if flags.health {
+            return Ok(ask_ready(&config.telemetry).await?);
+        }
         service::log::init(&config.log)?;
+        let telemetry = Telemetry::start("submission", &config.telemetry, &shutdown).await?;
         let running = submission::run(config, shutdown).await?;
         reload_on_hangup(running.tls()).context("cannot listen for SIGHUP")?;
+        telemetry.ready();
         running.wait().await?;
+        telemetry.end().await;
         anyhow::Ok(())
     })
 }

@@ -46,7 +46,7 @@ impl Binaries {
         let mut command = Command::new(self.path(name));
         for (variable, _) in std::env::vars_os() {
             let ours = variable.as_encoded_bytes().starts_with(b"CHASQUI_");
-            if ours || variable == "DATABASE_URL" {
+            if ours || variable == "DATABASE_URL" || variable == "DATABASE_URL_FILE" {
                 command.env_remove(variable);
             }
         }

@@ -249,9 +249,16 @@ impl Configuration {
 fn load<T: DeserializeOwned + Validate>(path: &Path, prefix: &str) -> Result<T, ConfigError> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name != DATABASE_URL && !name.ends_with(OWN_DATABASE_URL))
+        .filter(|(name, _)| !names_database(name))
         .chain([(DATABASE_URL.to_owned(), NO_DATABASE.to_owned())]);
     load_with(Some(path), prefix, environment)
+}
+
+/// Whether a variable says where the database of some or all services is, or in which file that is
+/// said.
+fn names_database(variable: &str) -> bool {
+    let name = variable.strip_suffix("_FILE").unwrap_or(variable);
+    name == DATABASE_URL || name.ends_with(OWN_DATABASE_URL)
 }
 
 fn position(sockets: &[ListenSection], tls: ListenTls) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! What commands print: aligned tables for people, JSON for programs.
 
 mod table;
+mod tint;
 mod when;
 
 use std::fmt::Display;
@@ -9,7 +10,8 @@ use std::io::{self, BufWriter, Write};
 use clap::Args;
 use serde::Serialize;
 
-pub(crate) use table::{size, table, visible};
+pub(crate) use table::{Cell, size, table, visible};
+pub(crate) use tint::{Tint, colours, painted};
 pub(crate) use when::{When, ago, ahead};
 
 use crate::failure::Failure;
@@ -24,12 +26,12 @@ pub(crate) struct Output {
 
 impl Output {
     /// Prints rows; `none` is what is said of no rows. In JSON they are one array.
-    pub(crate) fn rows<R: Serialize, const N: usize>(
+    pub(crate) fn rows<R: Serialize, C: Into<Cell>, const N: usize>(
         self,
         rows: &[R],
         none: &str,
         headings: [&str; N],
-        cells: impl Fn(&R) -> [String; N],
+        cells: impl Fn(&R) -> [C; N],
     ) -> Result<(), Failure> {
         if self.json {
             return json(&rows);

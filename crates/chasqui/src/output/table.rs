@@ -1,24 +1,84 @@
 //! Tables without lines, and what stands in their cells.
 
-use comfy_table::{Table, presets};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::tint::{Tint, colours, painted};
 
 /// Between two columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 
-/// Rows under their headings, in columns.
-pub(crate) fn table<const N: usize>(
+/// What stands in a cell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cell {
+    text: String,
+    tint: Tint,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            tint: Tint::Plain,
+        }
+    }
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl Into<String>, tint: Tint) -> Self {
+        Self {
+            text: text.into(),
+            tint,
+        }
+    }
+}
+
+/// Rows under their headings, in columns; in colour if a terminal is to show them.
+pub(crate) fn table<C: Into<Cell>, const N: usize>(
     headings: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+    rows: impl IntoIterator<Item = [C; N]>,
 ) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings);
+    aligned(headings, rows, colours())
+}
+
+fn aligned<C: Into<Cell>, const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [C; N]>,
+    colours: bool,
+) -> String {
+    let head = headings.map(|heading| Cell::new(heading, Tint::Faint));
+    let mut lines = vec![head];
     for row in rows {
-        table.add_row(row.map(|cell| visible(&cell)));
+        lines.push(row.map(|cell| {
+            let cell = cell.into();
+            Cell::new(visible(&cell.text), cell.tint)
+        }));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, GAP));
+    let mut widths = [0; N];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.text.width());
+        }
     }
-    table.trim_fmt()
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| in_columns(line, &widths, colours))
+        .collect();
+    lines.join("\n")
+}
+
+/// One line. Blanks are only put before a cell that has something, so that none end the line.
+fn in_columns(cells: &[Cell], widths: &[usize], colours: bool) -> String {
+    let mut line = String::new();
+    let mut owed = 0;
+    for (cell, width) in cells.iter().zip(widths) {
+        if !cell.text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', owed));
+            line.push_str(&painted(&cell.text, cell.tint, colours));
+            owed = 0;
+        }
+        owed += width.saturating_sub(cell.text.width()) + GAP;
+    }
+    line
 }
 
 /// Text of a stranger's, without what would steer the terminal or break the line.
@@ -49,13 +109,46 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_end_with_their_text() {
-        let rows = [["a", "1"], ["bbb", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(["NAME", "N"], rows), "NAME  N\na     1\nbbb");
+        let rows = [["a", "1", ""], ["bbb", "", "x"]].map(|row| row.map(str::to_owned));
+        assert_eq!(
+            aligned(["NAME", "N", "REST"], rows, false),
+            "NAME  N  REST\na     1\nbbb      x"
+        );
+    }
+
+    #[test]
+    fn characters_of_two_columns_count_as_two() {
+        let rows = [["日本", "1"], ["ab", "2"]].map(|row| row.map(str::to_owned));
+        assert_eq!(
+            aligned(["A", "N"], rows, false),
+            "A     N\n日本  1\nab    2"
+        );
+    }
+
+    #[test]
+    fn colours_do_not_shift_columns() {
+        let rows = [
+            [Cell::new("held", Tint::Bad), "1".to_owned().into()],
+            ["x".to_owned().into(), "2".to_owned().into()],
+        ];
+        let plain = aligned(["STATE", "N"], rows.clone(), false);
+        let coloured = aligned(["STATE", "N"], rows, true);
+        assert!(
+            coloured.contains("\u{1b}[31mheld\u{1b}[0m   1"),
+            "{coloured:?}"
+        );
+        let mut stripped = coloured;
+        for code in ["\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain);
     }
 
     #[test]
     fn a_strangers_text_cannot_steer_the_terminal() {
         assert_eq!(visible("250 \u{1b}[2Jok\r\n"), "250 ?[2Jok??");
+        let rows = [["\u{1b}[2J".to_owned()]];
+        assert_eq!(aligned(["A"], rows, false), "A\n?[2J");
     }
 
     #[test]

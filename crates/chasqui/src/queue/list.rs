@@ -2,17 +2,20 @@
 
 use ::queue::{Queue, UnitPosition};
 use clap::Args;
+use time::OffsetDateTime;
 
 use super::selection::Filters;
 use super::unit::{Suspensions, UnitRow};
+use super::{mailq, shortened};
+use crate::age::Age;
 use crate::database::DatabaseArguments;
 use crate::failure::Failure;
-use crate::output::{Output, ago, size};
+use crate::output::{Cell, Output, ago, size};
 
 /// How many units are fetched at once.
 const PAGE: u32 = 1_000;
-/// Longest reply that a table shows, in characters; `queue show` has all of it.
-const MAX_REPLY: usize = 60;
+/// Fewer are not worth a statement when some of them may be of another age.
+const LEAST_PAGE: u32 = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
@@ -21,6 +24,33 @@ pub(crate) struct ListArguments {
     /// At most so many lines
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// Only mail accepted longer ago than this, such as 2h
+    #[arg(long, value_name = "AGE", value_parser = Age::parse)]
+    older_than: Option<Age>,
+    /// Only mail accepted since, such as 15m
+    #[arg(long, value_name = "AGE", value_parser = Age::parse)]
+    newer_than: Option<Age>,
+    /// Print it as mailq and `postqueue -p` do
+    #[arg(long)]
+    mailq: bool,
+}
+
+impl ListArguments {
+    /// Whether the filters leave nothing out.
+    fn is_everything(&self) -> bool {
+        self.filters.is_empty() && self.older_than.is_none() && self.newer_than.is_none()
+    }
+
+    /// Whether a message that was accepted then is meant.
+    fn ages(&self) -> impl Fn(OffsetDateTime) -> bool + use<> {
+        let now = OffsetDateTime::now_utc();
+        let before = self.older_than.map(|age| age.before(now));
+        let since = self.newer_than.map(|age| age.before(now));
+        move |accepted_at| {
+            before.is_none_or(|before| accepted_at < before)
+                && since.is_none_or(|since| accepted_at >= since)
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -34,13 +64,14 @@ pub(crate) async fn run(
         &queue,
         &arguments.filters,
         arguments.limit.saturating_add(1),
+        arguments.ages(),
     )
     .await?;
     let limit = arguments.limit as usize;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
 
-    let none = if arguments.filters.is_empty() {
+    let none = if arguments.is_everything() {
         "the queue is empty"
     } else {
         "nothing in the queue fits"
@@ -56,7 +87,11 @@ pub(crate) async fn run(
         "RECIPIENTS",
         "WHY",
     ];
-    output.rows(&rows, none, headings, cells)?;
+    if arguments.mailq {
+        mailq::print(&rows, output)?;
+    } else {
+        output.rows(&rows, none, headings, cells)?;
+    }
     if has_more {
         output.remark(format_args!(
             "there is more than these {limit}: --limit shows more"
@@ -65,7 +100,13 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn fetch(queue: &Queue, filters: &Filters, limit: u32) -> Result<Vec<UnitRow>, Failure> {
+/// The first units that fit the filters and whose message was accepted when it is asked for.
+pub(crate) async fn fetch(
+    queue: &Queue,
+    filters: &Filters,
+    limit: u32,
+    ages: impl Fn(OffsetDateTime) -> bool,
+) -> Result<Vec<UnitRow>, Failure> {
     let suspensions = Suspensions::fetch(queue).await?;
     let mut rows: Vec<UnitRow> = Vec::new();
     for filter in filters.to_queue() {
@@ -75,39 +116,35 @@ async fn fetch(queue: &Queue, filters: &Filters, limit: u32) -> Result<Vec<UnitR
             if missing == 0 {
                 return Ok(rows);
             }
-            let page = queue.list(&filter, after, missing.min(PAGE)).await?;
+            let page = queue
+                .list(&filter, after, missing.clamp(LEAST_PAGE, PAGE))
+                .await?;
             let Some(last) = page.last() else {
                 break;
             };
             after = Some(UnitPosition(last.unit));
-            rows.extend(page.into_iter().map(|unit| suspensions.row(unit)));
+            let meant = page.into_iter().filter(|unit| ages(unit.accepted_at));
+            let meant = meant.take(missing as usize);
+            rows.extend(meant.map(|unit| suspensions.row(unit)));
         }
     }
     Ok(rows)
 }
 
-fn cells(row: &UnitRow) -> [String; 9] {
+fn cells(row: &UnitRow) -> [Cell; 9] {
     let mut recipients = row.recipients.first().cloned().unwrap_or_default();
     if row.recipients.len() > 1 {
         recipients.push_str(&format!(" and {} more", row.recipients.len() - 1));
     }
     [
-        row.queue_id.clone(),
-        row.state.to_owned(),
-        ago(row.accepted_at.0),
-        size(row.size),
-        row.attempts.to_string(),
-        row.next_try(),
-        row.sender(),
-        recipients,
-        shortened(&row.reason()),
+        row.queue_id.clone().into(),
+        row.state_cell(),
+        ago(row.accepted_at.0).into(),
+        size(row.size).into(),
+        row.attempts.to_string().into(),
+        row.next_try().into(),
+        row.sender().into(),
+        recipients.into(),
+        shortened(&row.reason()).into(),
     ]
-}
-
-fn shortened(reply: &str) -> String {
-    if reply.chars().count() <= MAX_REPLY {
-        return reply.to_owned();
-    }
-    let start: String = reply.chars().take(MAX_REPLY - 1).collect();
-    format!("{start}…")
 }

@@ -16,8 +16,8 @@ pub(crate) struct Filters {
     /// Mail to this recipient, or recipients of a pattern
     #[arg(long, value_name = "PATTERN")]
     recipient: Option<String>,
-    /// Mail to recipients at this domain
-    #[arg(long)]
+    /// Mail to recipients at this domain, which is what its destination is named by
+    #[arg(long, visible_alias = "destination")]
     domain: Option<String>,
     /// Mail of this tenant
     #[arg(long, value_name = "NUMBER")]

@@ -2,17 +2,22 @@
 
 use std::fmt::Write as _;
 
-use ::queue::{AttemptRecord, MessageDetail, QueueId};
+use ::queue::{MessageDetail, QueueId};
 use serde::Serialize;
 
-use super::unit::{Suspensions, UnitRow};
+use super::attempt::Attempt;
+use super::unit::{Suspensions, UnitRow, sender};
 use crate::database::DatabaseArguments;
 use crate::failure::Failure;
-use crate::output::{Output, When, ago, size, table, visible};
+use crate::output::{Cell, Output, When, ago, size, table, visible};
 
 #[derive(Serialize)]
 struct Message {
     queue_id: String,
+    /// Without angle brackets; none where it is unknown or made of the queue id.
+    message_id: Option<String>,
+    /// Empty for the null path.
+    reverse_path: String,
     accepted_at: When,
     service: Option<String>,
     client: Option<String>,
@@ -22,22 +27,8 @@ struct Message {
     trace: String,
     units: Vec<UnitRow>,
     attempts: Vec<Attempt>,
-}
-
-#[derive(Serialize)]
-struct Attempt {
-    at: When,
-    unit: i32,
-    attempt: i32,
-    node: String,
-    recipients: Vec<String>,
-    host: Option<String>,
-    tls: Option<String>,
-    outcome: String,
-    status: String,
-    reply: String,
-    duration_ms: i64,
-    fenced: bool,
+    /// The reports on its failures.
+    notifications: Vec<String>,
 }
 
 impl Message {
@@ -45,6 +36,8 @@ impl Message {
         let units = detail.units.into_iter();
         Self {
             queue_id: detail.queue_id.to_string(),
+            message_id: detail.message_id,
+            reverse_path: detail.reverse_path,
             accepted_at: When(detail.queue_id.created_at()),
             service: detail.service,
             client: detail.client,
@@ -54,25 +47,11 @@ impl Message {
             trace: detail.trace,
             units: units.map(|unit| suspensions.row(unit)).collect(),
             attempts: detail.attempts.into_iter().map(Attempt::from).collect(),
-        }
-    }
-}
-
-impl From<AttemptRecord> for Attempt {
-    fn from(record: AttemptRecord) -> Self {
-        Self {
-            at: When(record.at),
-            unit: record.unit.number,
-            attempt: record.attempt,
-            node: record.node,
-            recipients: record.recipients,
-            host: record.host,
-            tls: record.tls,
-            outcome: record.outcome,
-            status: record.status,
-            reply: record.reply,
-            duration_ms: record.duration_ms,
-            fenced: record.fenced,
+            notifications: detail
+                .notifications
+                .iter()
+                .map(QueueId::to_string)
+                .collect(),
         }
     }
 }
@@ -105,8 +84,8 @@ fn head(message: &Message) -> String {
     let by = message.service.as_ref();
     let by = by.map_or(String::new(), |service| format!(" by {service}"));
     lines.push(("accepted", format!("{accepted}{by}, {age} ago")));
+    lines.push(("sender", sender(&message.reverse_path)));
     if let Some(unit) = message.units.first() {
-        lines.push(("sender", unit.sender()));
         lines.push(("size", size(unit.size)));
     }
     for (name, value) in [
@@ -117,7 +96,13 @@ fn head(message: &Message) -> String {
     ] {
         lines.extend(value.iter().map(|value| (name, value.clone())));
     }
+    if let Some(message_id) = &message.message_id {
+        lines.push(("id", format!("<{message_id}>")));
+    }
     lines.push(("trace", message.trace.clone()));
+    for notification in &message.notifications {
+        lines.push(("report", notification.clone()));
+    }
     let mut text = String::new();
     for (name, value) in lines {
         // Writing to a text cannot fail.
@@ -140,16 +125,18 @@ fn queued(units: &[UnitRow]) -> String {
         "HOLDER",
         "WHY",
     ];
-    let rows = units.iter().map(|unit| {
+    let rows = units.iter().map(|unit| -> [Cell; 8] {
         [
-            unit.unit.to_string(),
-            unit.state.to_owned(),
-            unit.recipients.join(", "),
-            unit.attempts.to_string(),
-            unit.next_try(),
-            unit.expires_at.to_string(),
-            unit.holder.map_or("-".to_owned(), |id| id.to_string()),
-            unit.reason(),
+            unit.unit.to_string().into(),
+            unit.state_cell(),
+            unit.recipients.join(", ").into(),
+            unit.attempts.to_string().into(),
+            unit.next_try().into(),
+            unit.expires_at.to_string().into(),
+            unit.holder
+                .map_or("-".to_owned(), |id| id.to_string())
+                .into(),
+            unit.reason().into(),
         ]
     });
     table(headings, rows)
@@ -172,24 +159,19 @@ fn tried(attempts: &[Attempt]) -> String {
         "TOOK",
         "REPLY",
     ];
-    let rows = attempts.iter().map(|attempt| {
-        let outcome = &attempt.outcome;
+    let rows = attempts.iter().map(|attempt| -> [Cell; 11] {
         [
-            attempt.at.to_string(),
-            attempt.unit.to_string(),
-            attempt.attempt.to_string(),
-            attempt.recipients.join(", "),
-            if attempt.fenced {
-                format!("{outcome} (not its lease any more)")
-            } else {
-                outcome.clone()
-            },
-            attempt.status.clone(),
-            attempt.host.clone().unwrap_or_default(),
-            attempt.tls.clone().unwrap_or_default(),
-            attempt.node.clone(),
-            format!("{} ms", attempt.duration_ms),
-            attempt.reply.clone(),
+            attempt.at.to_string().into(),
+            attempt.unit.to_string().into(),
+            attempt.attempt.to_string().into(),
+            attempt.recipients.join(", ").into(),
+            attempt.outcome_cell(),
+            attempt.status.clone().into(),
+            attempt.host.clone().unwrap_or_default().into(),
+            attempt.tls.clone().unwrap_or_default().into(),
+            attempt.node.clone().into(),
+            format!("{} ms", attempt.duration_ms).into(),
+            attempt.reply.clone().into(),
         ]
     });
     table(headings, rows)

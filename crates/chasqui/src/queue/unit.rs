@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::failure::Failure;
-use crate::output::{When, ahead};
+use crate::output::{Cell, Tint, When, ahead};
 
 /// More destinations than that are not all down at once.
 const MAX_SUSPENSIONS: u32 = 10_000;
@@ -87,11 +87,7 @@ impl Suspensions {
 impl UnitRow {
     /// The reverse-path, visible also when it is null.
     pub(crate) fn sender(&self) -> String {
-        if self.reverse_path.is_empty() {
-            "<>".to_owned()
-        } else {
-            self.reverse_path.clone()
-        }
+        sender(&self.reverse_path)
     }
 
     /// When it is tried next, as far as that is known.
@@ -115,7 +111,29 @@ impl UnitRow {
         reason.cloned().unwrap_or_default()
     }
 
+    /// The state, in the colour of how much it needs looking at.
+    pub(crate) fn state_cell(&self) -> Cell {
+        let is_suspended = self.suspended_until.is_some();
+        let tint = match self.state {
+            "held" => Tint::Bad,
+            "deferred" => Tint::Doubtful,
+            "ready" if is_suspended => Tint::Doubtful,
+            "leased" => Tint::Good,
+            _ => Tint::Plain,
+        };
+        Cell::new(self.state, tint)
+    }
+
     fn is(&self, state: UnitState) -> bool {
         self.state == state.as_str()
+    }
+}
+
+/// A reverse-path, visible also when it is null.
+pub(crate) fn sender(reverse_path: &str) -> String {
+    if reverse_path.is_empty() {
+        "<>".to_owned()
+    } else {
+        reverse_path.to_owned()
     }
 }

@@ -8,6 +8,7 @@ use message::content::{body_of, joint};
 use queue::{Content, NewMessage, QueueId, Service, Tenant, TraceParent};
 use rpc::hand_off::Producer;
 use service::provenance::Provenance;
+use service::telemetry::traces::Span;
 use smtp::{Mailbox, Reply, ReversePath, each_once};
 use smtp_net::SessionInfo;
 use time::OffsetDateTime;
@@ -48,7 +49,10 @@ impl Acceptor {
     /// Queues the message. The reply is `250` only after the COMMIT (RFC 5321 §6.1).
     pub(crate) async fn accept(&self, arrival: Arrival<'_>) -> Reply {
         let id = self.producer.next_id();
-        let message = self.queued_form(id, &arrival);
+        let mut span = Span::acceptance("relay");
+        span.note("chasqui.queue_id", &id);
+        let trace = span.context().unwrap_or_else(TraceParent::generate);
+        let message = self.queued_form(id, trace, &arrival);
         let size = message.content.len();
         let recipients = message.recipients.clone();
         match self.producer.enqueue(message).await {
@@ -59,25 +63,26 @@ impl Acceptor {
             }
             Err(error) => {
                 tracing::error!(queue_id = %id, error = &error as &dyn std::error::Error, "message not queued");
+                span.failed(&error);
                 error.reply()
             }
         }
     }
 
-    fn queued_form(&self, id: QueueId, arrival: &Arrival<'_>) -> NewMessage {
+    fn queued_form(&self, id: QueueId, trace: TraceParent, arrival: &Arrival<'_>) -> NewMessage {
         let now = OffsetDateTime::now_utc();
         let recipients = each_once(&arrival.recipients);
         let provenance = arrival.provenance();
-        let trace = provenance.trace_field(&self.host_name, id, &recipients, now);
+        let received = provenance.trace_field(&self.host_name, id, &recipients, now);
         NewMessage {
             id,
             tenant: Tenant::NONE,
             reverse_path: arrival.reverse_path.clone(),
             body: body_of(&arrival.content),
             recipients,
-            content: Content::new(trace + joint(&arrival.content), arrival.content.clone()),
+            content: Content::new(received + joint(&arrival.content), arrival.content.clone()),
             origin: provenance.origin(),
-            trace: TraceParent::generate(),
+            trace,
             expires_at: now + self.expire_after,
             lease_to: None,
         }

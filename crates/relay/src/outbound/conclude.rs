@@ -9,6 +9,7 @@ use queue::{
     Completion, Content, JournalEntry, JournalOutcome, LeasedRecipient, LeasedUnit, Rest,
     Settlement,
 };
+use service::telemetry::traces::Span;
 use smtp::{EnhancedStatus, Outcome, Report};
 use time::OffsetDateTime;
 
@@ -182,6 +183,18 @@ impl Conclusion {
 }
 
 impl Fate {
+    /// Tells of it in an attempt's span.
+    pub(crate) fn note_in(&self, span: &mut Span) {
+        let (status, reply) = (&self.report.status, words(&self.report));
+        span.recipient(self.end.as_str(), self.number, status, &reply);
+        if let Some(host) = &self.far_end.host {
+            span.note("chasqui.host", host);
+        }
+        if let Some(tls) = &self.far_end.tls {
+            span.note("chasqui.tls", tls);
+        }
+    }
+
     fn given_up(&self) -> Option<GivenUp> {
         let action = match self.end {
             End::Failed => Action::Failed,
@@ -198,6 +211,16 @@ impl Fate {
 }
 
 impl End {
+    /// Its name in traces and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
+
     fn settlement(self) -> Option<Settlement> {
         match self {
             Self::Delivered => Some(Settlement::Delivered),

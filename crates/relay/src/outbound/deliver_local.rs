@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use queue::{Content, LeasedUnit};
+use queue::{Content, LeasedUnit, TraceParent};
 use rpc::delivery::{DeliverRequest, DeliveryClient, Outcomes};
 use smtp::Mailbox;
 
@@ -20,11 +20,13 @@ pub(crate) struct Handed {
     pub(crate) far_end: Arc<FarEnd>,
 }
 
-/// Delivers the units of one message, all to mailboxes of our own.
+/// Delivers the units of one message, all to mailboxes of our own, as part of `trace` or,
+/// without one, of the message's own.
 pub(crate) async fn deliver(
     client: &DeliveryClient,
     units: &[&LeasedUnit],
     content: Content,
+    trace: Option<TraceParent>,
 ) -> Handed {
     let far_end = Arc::new(FarEnd {
         host: Some("delivery".to_owned()),
@@ -52,7 +54,7 @@ pub(crate) async fn deliver(
         reverse_path: first.reverse_path.clone(),
         recipients,
         accepted_at: first.accepted_at,
-        trace: first.trace,
+        trace: trace.unwrap_or(first.trace),
         content,
     };
     match client.deliver(&request).await {

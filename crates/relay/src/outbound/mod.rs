@@ -18,6 +18,7 @@ pub(crate) mod held;
 pub(crate) mod intake;
 pub(crate) mod lanes;
 pub(crate) mod life;
+pub(crate) mod metrics;
 pub(crate) mod mx;
 pub(crate) mod notify;
 pub(crate) mod retry;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use queue::{Content, Heart, LeasedUnit};
 use rpc::delivery::DeliveryClient;
+use service::telemetry::traces::Span;
 
 use super::attempt::Attempted;
 use super::conclude::{Conclude, Conclusion};
@@ -16,6 +17,7 @@ use super::deliver_remote::{Line, RemoteSender, Shipment};
 use super::events::{AttemptStory, attempt_begins};
 use super::failure::Failure;
 use super::held::{HeldUnit, Place};
+use super::metrics;
 use super::route::NextHop;
 use super::scheduler::Scheduler;
 use super::settle::{Ending, Settler};
@@ -119,10 +121,11 @@ async fn attempt(
     line: &mut Line<'_>,
     group: Vec<HeldUnit>,
 ) -> Next {
-    let round = Round {
+    let mut round = Round {
         scheduler,
         next_hop,
         started: Instant::now(),
+        span: None,
     };
     match next_hop {
         NextHop::Hold => round.hold(group).await,
@@ -153,13 +156,16 @@ struct Round<'a> {
     scheduler: &'a Scheduler,
     next_hop: &'a NextHop,
     started: Instant,
+    /// From when something is sent.
+    span: Option<Span>,
 }
 
-impl Round<'_> {
-    async fn send(&self, line: &mut Line<'_>, group: Vec<HeldUnit>, content: Fetched) -> Next {
+impl<'a> Round<'a> {
+    async fn send(&mut self, line: &mut Line<'_>, group: Vec<HeldUnit>, content: Fetched) -> Next {
         for held in &group {
             attempt_begins(&held.unit, self.next_hop);
         }
+        self.span = group.first().map(|first| span(&first.unit, self.next_hop));
         if *self.next_hop == NextHop::Local {
             self.deliver(group, content).await;
             return Next::GoOn;
@@ -186,13 +192,14 @@ impl Round<'_> {
         Next::GoOn
     }
 
-    async fn deliver(&self, group: Vec<HeldUnit>, content: Fetched) {
+    async fn deliver(&mut self, group: Vec<HeldUnit>, content: Fetched) {
         if !self.context().lease_is_certain() {
             return self.put_back(group);
         }
         let units: Vec<_> = group.iter().map(|held| &held.unit).collect();
+        let trace = self.span.as_ref().and_then(Span::context);
         let delivery = &self.context().delivery;
-        let handed = deliver_local::deliver(delivery, &units, content.content.clone()).await;
+        let handed = deliver_local::deliver(delivery, &units, content.content.clone(), trace).await;
         for held in group {
             let attempted = Attempted {
                 said: handed.said.clone(),
@@ -206,7 +213,12 @@ impl Round<'_> {
 
     /// No host gave us a session. Either they only take no more of them, or the destination is
     /// down: then everything that waits for it goes back, and what wasn't tried isn't charged.
-    async fn turned_away(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) -> Next {
+    async fn turned_away(
+        &mut self,
+        group: Vec<HeldUnit>,
+        shipped: Shipped,
+        content: &Fetched,
+    ) -> Next {
         let tried = group.len();
         let Some(mut all) = self.scheduler.lanes().turned_away(self.next_hop, group) else {
             return Next::End;
@@ -227,7 +239,12 @@ impl Round<'_> {
     }
 
     /// Splits what was said on a shipment among its units.
-    async fn conclude_shipped(&self, group: Vec<HeldUnit>, shipped: Shipped, content: &Fetched) {
+    async fn conclude_shipped(
+        &mut self,
+        group: Vec<HeldUnit>,
+        shipped: Shipped,
+        content: &Fetched,
+    ) {
         let (undecided, far_end) = (shipped.undecided.clone(), Arc::clone(&shipped.far_end));
         let mut words = shipped.into_said();
         for held in group {
@@ -245,7 +262,7 @@ impl Round<'_> {
         }
     }
 
-    async fn fail(&self, group: Vec<HeldUnit>, failure: &Failure) {
+    async fn fail(&mut self, group: Vec<HeldUnit>, failure: &Failure) {
         for held in group {
             self.conclude(
                 held,
@@ -272,12 +289,17 @@ impl Round<'_> {
         }
     }
 
-    async fn conclude(&self, held: HeldUnit, attempted: Attempted, content: &Content) {
+    async fn conclude(&mut self, held: HeldUnit, attempted: Attempted, content: &Content) {
         let HeldUnit { unit, place } = held;
         let ending = self.ending(&unit, place);
         let now = time::OffsetDateTime::now_utc();
+        let duration = attempted.duration;
         let conclude = &self.context().conclude;
         let conclusion = conclude.conclude(unit, attempted, content, now, rand::random());
+        metrics::attempted(self.next_hop, &conclusion.fates, duration);
+        if let Some(span) = &mut self.span {
+            conclusion.fates.iter().for_each(|fate| fate.note_in(span));
+        }
         self.settle(ending, conclusion).await;
     }
 
@@ -294,7 +316,7 @@ impl Round<'_> {
         }
     }
 
-    fn context(&self) -> &WorkerContext {
+    fn context(&self) -> &'a WorkerContext {
         self.scheduler.context()
     }
 
@@ -303,6 +325,14 @@ impl Round<'_> {
             self.scheduler.push(self.next_hop, held);
         }
     }
+}
+
+/// Days may lie between acceptance and attempt: the trace begins anew, with a link to the old one.
+fn span(first: &LeasedUnit, next_hop: &NextHop) -> Span {
+    let mut span = Span::attempt(first.trace, next_hop);
+    span.note("chasqui.queue_id", &first.lease.unit.queue_id);
+    span.note("chasqui.attempt", &first.lease.attempt);
+    span
 }
 
 fn shipment(group: &[HeldUnit], content: &Fetched) -> Option<Shipment> {

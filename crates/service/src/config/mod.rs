@@ -17,10 +17,11 @@ use serde::de::DeserializeOwned;
 use environment::Environment;
 use reading::Reading;
 
+pub use environment::variable;
 pub use error::{ConfigError, LocatedProblem, Problem};
 pub use sections::{
     DatabaseSection, GrpcClientSection, GrpcClientTls, GrpcServerSection, GrpcServerTls,
-    ListenSection, ListenTls, LogConfig, LogFormat, TlsSection,
+    ListenSection, ListenTls, LogConfig, LogFormat, TelemetrySection, TlsSection,
 };
 pub use units::{duration, optional_secret, size};
 
@@ -34,7 +35,8 @@ pub trait Validate {
 ///
 /// `CHASQUI_RELAY__LOG__LEVEL` is the key `level` of the section `log` when `prefix` is
 /// `CHASQUI_RELAY`. A value that begins with `[` or `{` is TOML, others are taken as they are.
-/// `DATABASE_URL`, which goes for all services, is `database.url`.
+/// `DATABASE_URL`, which goes for all services, is `database.url`. The name of either with `_FILE`
+/// behind it names a file that has the value, for secrets.
 ///
 /// # Errors
 /// [`ConfigError`], which tells every problem at once.
@@ -66,7 +68,7 @@ where
         builder = builder.add_source(read_file(path)?);
     }
     let tree = builder
-        .add_source(Environment::collect(prefix, environment))
+        .add_source(Environment::collect(prefix, environment)?)
         .build()
         .map_err(|error| ConfigError::syntax(path, &error))?
         .cache;

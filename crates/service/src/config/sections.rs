@@ -312,3 +312,46 @@ fn unreadable<const N: usize>(files: [(&str, Option<&PathBuf>); N]) -> Vec<Probl
         .filter_map(|(key, path)| problem(key, path?))
         .collect()
 }
+
+/// `[telemetry]`: what a process tells about itself while it runs. Nothing by default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySection {
+    /// Where plain HTTP answers: `/metrics` in Prometheus' text format, `/live` and `/ready` for
+    /// probes. Nowhere by default. For the inside of a network only: whoever asks is answered.
+    pub listen: Option<SocketAddr>,
+    /// The collector that metrics and traces go to by OTLP over gRPC, such as
+    /// `http://collector:4317`. None by default.
+    pub otlp: Option<String>,
+    /// The share of messages that are traced, 0 to 1. Default 0.01.
+    pub sample: f64,
+    /// Whether logs and traces show a hash in place of the local part of each mail address.
+    /// Default false.
+    pub hash_addresses: bool,
+}
+
+impl Default for TelemetrySection {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            otlp: None,
+            sample: 0.01,
+            hash_addresses: false,
+        }
+    }
+}
+
+impl Validate for TelemetrySection {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if !self.otlp.as_ref().is_none_or(is_url) {
+            let message = "must be a URL, such as http://collector:4317";
+            problems.push(Problem::new("otlp", message));
+        }
+        if !(0.0..=1.0).contains(&self.sample) {
+            problems.push(Problem::new("sample", "must be from 0 to 1"));
+        }
+        problems
+    }
+}
