@@ -5,6 +5,7 @@ use rpc::ServiceFailure;
 use rpc::delivery::{DeliverRequest, DeliveryService, Outcomes};
 use rpc::directory::{Authentication, DirectoryService, Login, Lookup};
 use secrecy::SecretString;
+use service::telemetry::traces::Span;
 use smtp::{Domain, Mailbox};
 use tracing::{debug, warn};
 
@@ -67,11 +68,13 @@ impl DirectoryService for DirectoryAnswers {
 
 impl DeliveryService for Mailboxes {
     async fn deliver(&self, request: DeliverRequest) -> Result<Outcomes, ServiceFailure> {
+        let mut span = Span::called("deliver", request.trace);
         let outcomes = self.deliver(&request).await;
-        for ((_, recipient), (_, outcome)) in request.recipients.iter().zip(&outcomes) {
+        for ((_, recipient), (number, outcome)) in request.recipients.iter().zip(&outcomes) {
             // The relay tells the message's story; this is for whoever looks closer.
             let (queue_id, report) = (request.queue_id, outcome.report());
             debug!(%queue_id, %recipient, %report, "delivery by a relay");
+            span.recipient(outcome.as_str(), *number, &report.status, &report.detail);
         }
         Ok(outcomes)
     }

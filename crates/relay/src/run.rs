@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::policy::{Inbound, InboundSession};
+use crate::outbound::census::CensusTaker;
 use crate::outbound::conclude::Conclude;
 use crate::outbound::deliver_remote::RemoteSender;
 use crate::outbound::engine::Sink;
@@ -191,8 +192,8 @@ fn outbound(
     Ok(Outbound {
         queue: queue.clone(),
         registration: Registration {
-            address: grpc.to_string(),
-            node: config.host_name.clone(),
+            address: service::node::reached_at(grpc),
+            node: service::node::name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         hand_off: hand_off.clone(),
@@ -226,6 +227,7 @@ fn outbound(
         content_memory: settings.content_memory,
         idle: settings.idle,
         poll: settings.poll,
+        census: config.telemetry.is_on().then(CensusTaker::new),
         drain_deadline: settings.drain_deadline,
     })
 }

@@ -22,6 +22,7 @@
 pub mod config;
 pub mod log;
 pub mod message_log;
+pub mod node;
 pub mod provenance;
 pub mod shutdown;
 pub mod telemetry;

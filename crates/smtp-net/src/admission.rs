@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::address_group::AddressGroup;
+use crate::metrics;
 
 /// The limits of one listener, and what is in use.
 pub(crate) struct Admission {
@@ -50,6 +51,7 @@ impl Admission {
         }
         open.by_group.insert(group, of_group + 1);
         open.total += 1;
+        metrics::taken();
         Ok(Admitted {
             admission: Arc::clone(self),
             group,
@@ -71,6 +73,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.admission.open();
         open.total -= 1;
+        metrics::left();
         if let Some(of_group) = open.by_group.get_mut(&self.group) {
             *of_group -= 1;
             if *of_group == 0 {

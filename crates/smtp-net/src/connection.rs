@@ -19,6 +19,7 @@ use crate::budget::Budget;
 use crate::certificate::ReloadingTls;
 use crate::content::Collector;
 use crate::handler::{Handler, SessionInfo};
+use crate::metrics;
 use crate::wire::{Received, Wire};
 
 /// How long a client may take to hear our last words.
@@ -260,7 +261,9 @@ async fn shake_hands(
     deadline: Instant,
 ) -> io::Result<Option<crate::TlsInfo>> {
     let tls = tls.ok_or_else(|| io::Error::other("no certificate is configured"))?;
-    wire.accept_tls(tls.config(), deadline).await.map(Some)
+    let shaken = wire.accept_tls(tls.config(), deadline).await;
+    metrics::shaken("server", &shaken);
+    shaken.map(Some)
 }
 
 /// Waits, but not beyond the time to drain.

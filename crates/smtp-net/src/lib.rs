@@ -17,6 +17,7 @@ mod connection;
 mod content;
 mod handler;
 mod listener;
+mod metrics;
 mod outgoing;
 mod proxy;
 mod tls;

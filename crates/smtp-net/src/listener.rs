@@ -21,6 +21,7 @@ use crate::budget::Budget;
 use crate::certificate::ReloadingTls;
 use crate::connection::{Connection, Setup, Stop};
 use crate::handler::{Handler, SessionInfo};
+use crate::metrics;
 use crate::proxy::{self, Ends};
 
 /// The pause after an accept that failed for want of descriptors or memory.
@@ -301,6 +302,7 @@ impl<F> Service<F> {
     /// connection is empty: this never waits.
     fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, refusal: Refusal) {
         tracing::debug!(%peer, ?refusal, "connection turned away");
+        metrics::turned_away(refusal);
         if self.implicit_tls {
             return;
         }

@@ -40,6 +40,16 @@ impl Report {
 }
 
 impl Outcome {
+    /// Its name: `delivered`, `deferred` or `failed`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Deferred(_) => "deferred",
+            Self::Failed(_) => "failed",
+        }
+    }
+
     /// The report, however it ended.
     #[must_use]
     pub fn report(&self) -> &Report {

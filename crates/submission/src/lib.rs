@@ -10,6 +10,7 @@
 mod accept;
 mod config;
 mod limits;
+mod metrics;
 mod policy;
 mod refusal;
 mod running;

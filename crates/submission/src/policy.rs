@@ -15,6 +15,7 @@ use smtp::server::Credentials;
 use smtp::{Mailbox, Reply, ReversePath};
 
 use crate::limits::{FailedLogins, MessageAllowance};
+use crate::metrics;
 use crate::refusal;
 
 /// Go on, or refuse.
@@ -67,6 +68,7 @@ impl Policy {
     ) -> Decision<Identity> {
         let login = credentials.login.as_str();
         if self.failed_logins.is_exhausted(client) {
+            metrics::login(metrics::Login::Throttled);
             tracing::warn!(login, %client, "login not tried: too many failures from this address");
             return Decision::Break(refusal::too_many_failures());
         }
@@ -75,18 +77,22 @@ impl Policy {
             Ok(Authentication::Accepted(accepted)) => accepted,
             Ok(Authentication::Rejected) => {
                 self.failed_logins.add(client);
+                metrics::login(metrics::Login::Rejected);
                 tracing::info!(login, %client, "login rejected");
                 return Decision::Break(refusal::bad_credentials());
             }
             Err(error) => {
+                metrics::login(metrics::Login::NotChecked);
                 tracing::warn!(login, %client, error = &error as &dyn std::error::Error, "login not checked");
                 return Decision::Break(refusal::cannot_authenticate_now());
             }
         };
         if !is_own_identity(&credentials, &accepted) {
+            metrics::login(metrics::Login::Rejected);
             tracing::info!(login, %client, "login rejected: it asked to act as another");
             return Decision::Break(refusal::no_other_identity());
         }
+        metrics::login(metrics::Login::Accepted);
         tracing::info!(account = %accepted.account, %client, "login accepted");
         Decision::Continue(Identity {
             login: accepted,

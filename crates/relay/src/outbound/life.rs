@@ -16,6 +16,7 @@ use rpc::hand_off::RelayHandOff;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::census::CensusTaker;
 use super::conclude::Conclude;
 use super::content::ContentStore;
 use super::deliver_remote::RemoteSender;
@@ -71,6 +72,8 @@ pub(crate) struct Outbound {
     pub(crate) idle: Duration,
     /// Middle of the time between polls.
     pub(crate) poll: Duration,
+    /// Counts what is queued, if anybody wants to know.
+    pub(crate) census: Option<CensusTaker>,
     /// How long a shutdown waits for attempts under way.
     pub(crate) drain_deadline: Duration,
 }
@@ -150,6 +153,7 @@ impl Outbound {
             tokio::join!(
                 intake.run(),
                 self.watch_suspensions(&stop_intake),
+                self.count(incarnation, &stop_intake),
                 self.keep_up(&stop_intake)
             );
         };
@@ -262,6 +266,12 @@ impl Outbound {
             directory: self.directory.clone(),
         };
         watch.run(&self.sink.work, stop.clone()).await;
+    }
+
+    async fn count(&self, incarnation: IncarnationId, stop: &CancellationToken) {
+        if let Some(census) = &self.census {
+            census.run(&self.queue, incarnation, stop).await;
+        }
     }
 
     async fn keep_up(&self, stop: &CancellationToken) {

@@ -5,6 +5,7 @@
 //! means, `conclude` what is recorded, `settle` records it.
 
 pub(crate) mod attempt;
+pub(crate) mod census;
 pub(crate) mod conclude;
 pub(crate) mod content;
 pub(crate) mod deliver_local;

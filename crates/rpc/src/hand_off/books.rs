@@ -191,6 +191,11 @@ impl Books {
         self.wake_starved();
     }
 
+    /// Room that nobody was granted.
+    pub(super) fn free(&self) -> Load {
+        self.free
+    }
+
     /// Mail at hand, of all producers.
     pub(super) fn held(&self) -> Load {
         self.accounts

@@ -16,6 +16,7 @@ mod connection;
 mod fairness;
 mod link;
 mod load;
+mod metrics;
 mod outbox;
 mod pool;
 mod produce;

@@ -37,6 +37,11 @@ impl Pool {
         self.books().held()
     }
 
+    /// Room that nobody was granted.
+    pub(super) fn free(&self) -> Load {
+        self.books().free()
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::fairness::Usage;
 use super::link::{Link, Links};
 use super::load::Load;
+use super::metrics;
 use super::pool::{Hold, PoolAccount};
 use super::relay::{Relay, RelayHandOff};
 use super::wire::{inline, load_of, message_of};
@@ -42,7 +43,7 @@ impl CreditRequest {
 /// No method waits. Whatever is not handed off is found in Postgres.
 #[derive(Clone)]
 pub struct HandOff {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// Counts since the start of the process.
@@ -57,7 +58,7 @@ pub struct HandOffStatistics {
     pub refused: u64,
 }
 
-struct Inner {
+pub(super) struct Inner {
     way: Way,
     usage: Usage,
     counts: Counts,
@@ -122,13 +123,15 @@ impl HandOff {
     }
 
     fn new(way: Way) -> Self {
-        Self {
+        let producer = Self {
             inner: Arc::new(Inner {
                 way,
                 usage: Usage::default(),
                 counts: Counts::default(),
             }),
-        }
+        };
+        metrics::observe_producer(&producer);
+        producer
     }
 
     /// Credit for one message, if a relay has room for it now: the message is then to be leased

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::INLINE_LIMIT;
 use super::load::Load;
+use super::metrics;
 use super::pool::{Hold, Permit, Pool};
 use super::session;
 use super::suspensions::Suspensions;
@@ -70,7 +71,7 @@ impl RelayHandOff {
     /// together. Nobody is let in before [`RelayHandOff::open`].
     #[must_use]
     pub fn new(capacity: Load, sink: impl HandOffSink) -> Self {
-        Self {
+        let hand_off = Self {
             relay: Arc::new(Relay {
                 incarnation: watch::Sender::new(None),
                 pool: Pool::new(capacity.max(MIN_CAPACITY)),
@@ -79,7 +80,9 @@ impl RelayHandOff {
                 received: AtomicU64::new(0),
                 malformed: AtomicU64::new(0),
             }),
-        }
+        };
+        metrics::observe_relay(&hand_off);
+        hand_off
     }
 
     /// Lets producers in, who lease to this incarnation. Streams and credits of an earlier one

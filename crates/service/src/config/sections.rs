@@ -330,6 +330,14 @@ pub struct TelemetrySection {
     pub hash_addresses: bool,
 }
 
+impl TelemetrySection {
+    /// Whether anybody listens to what is told.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.listen.is_some() || self.otlp.is_some()
+    }
+}
+
 impl Default for TelemetrySection {
     fn default() -> Self {
         Self {

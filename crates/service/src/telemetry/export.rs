@@ -28,7 +28,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn start(service: &'static str, section: &TelemetrySection) -> Result<Self, String> {
         let mut export = Self::default();
-        if section.listen.is_none() && section.otlp.is_none() {
+        if !section.is_on() {
             return Ok(export);
         }
         let resource = Resource::builder()

@@ -12,8 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{ClientConnection, ClientOptions, ClientTls};
-use crate::tls;
 use crate::wire::Wire;
+use crate::{metrics, tls};
 
 /// Why a connection was not opened.
 #[derive(Debug, Error)]
@@ -159,12 +159,9 @@ impl ClientConnection {
             .map_err(|error| ConnectCause::Handshake(io::Error::other(error)))?;
         let name = tls_name(server_name, self.peer.ip());
         let deadline = self.deadline();
-        let info = self
-            .wire
-            .connect_tls(config, name, deadline)
-            .await
-            .map_err(ConnectCause::Handshake)?;
-        self.tls = Some(info);
+        let shaken = self.wire.connect_tls(config, name, deadline).await;
+        metrics::shaken("client", &shaken);
+        self.tls = Some(shaken.map_err(ConnectCause::Handshake)?);
         self.session.tls_established(Instant::now());
         Ok(())
     }
