@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::age::Age;
 use crate::database::DatabaseArguments;
 use crate::failure::Failure;
-use crate::output::{Cell, Output, Tint, When, colours, painted, table, visible};
+use crate::output::{Cell, Output, When, heading, table, visible};
 use crate::queue::attempt::Attempt;
 use crate::queue::unit::{Suspensions, UnitRow, sender};
 
@@ -180,7 +180,7 @@ impl Story {
     }
 
     fn in_words(&self) -> String {
-        let mut text = painted(&self.queue_id, Tint::Strong, colours()).into_owned();
+        let mut text = heading(&self.queue_id);
         let mut add = |part: String| {
             // Writing to a text cannot fail.
             let _ = write!(text, "  {}", visible(&part));

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 pub(crate) use table::{Cell, size, table, visible};
-pub(crate) use tint::{Tint, colours, painted};
+pub(crate) use tint::{Tint, heading};
 pub(crate) use when::{When, ago, ahead};
 
 use crate::failure::Failure;

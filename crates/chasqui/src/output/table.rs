@@ -1,11 +1,11 @@
 //! Tables without lines, and what stands in their cells.
 
-use unicode_width::UnicodeWidthStr as _;
+use comfy_table::{Table, presets};
 
-use super::tint::{Tint, colours, painted};
+use super::tint::{Tint, colours};
 
 /// Between two columns.
-const GAP: usize = 2;
+const GAP: u16 = 2;
 
 /// What stands in a cell.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +16,7 @@ pub(crate) struct Cell {
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self {
-            text,
-            tint: Tint::Plain,
-        }
+        Self::new(text, Tint::Plain)
     }
 }
 
@@ -29,6 +26,10 @@ impl Cell {
             text: text.into(),
             tint,
         }
+    }
+
+    fn shown(self) -> comfy_table::Cell {
+        self.tint.on(comfy_table::Cell::new(visible(&self.text)))
     }
 }
 
@@ -45,40 +46,21 @@ fn aligned<C: Into<Cell>, const N: usize>(
     rows: impl IntoIterator<Item = [C; N]>,
     colours: bool,
 ) -> String {
-    let head = headings.map(|heading| Cell::new(heading, Tint::Faint));
-    let mut lines = vec![head];
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).style_text_only();
+    if colours {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(headings.map(|heading| Cell::new(heading, Tint::Faint).shown()));
     for row in rows {
-        lines.push(row.map(|cell| {
-            let cell = cell.into();
-            Cell::new(visible(&cell.text), cell.tint)
-        }));
+        table.add_row(row.map(|cell| cell.into().shown()));
     }
-    let mut widths = [0; N];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.text.width());
-        }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
     }
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| in_columns(line, &widths, colours))
-        .collect();
-    lines.join("\n")
-}
-
-/// One line. Blanks are only put before a cell that has something, so that none end the line.
-fn in_columns(cells: &[Cell], widths: &[usize], colours: bool) -> String {
-    let mut line = String::new();
-    let mut owed = 0;
-    for (cell, width) in cells.iter().zip(widths) {
-        if !cell.text.is_empty() {
-            line.extend(std::iter::repeat_n(' ', owed));
-            line.push_str(&painted(&cell.text, cell.tint, colours));
-            owed = 0;
-        }
-        owed += width.saturating_sub(cell.text.width()) + GAP;
-    }
-    line
+    table.trim_fmt()
 }
 
 /// Text of a stranger's, without what would steer the terminal or break the line.
@@ -133,13 +115,11 @@ mod tests {
         ];
         let plain = aligned(["STATE", "N"], rows.clone(), false);
         let coloured = aligned(["STATE", "N"], rows, true);
-        assert!(
-            coloured.contains("\u{1b}[31mheld\u{1b}[0m   1"),
-            "{coloured:?}"
-        );
+        assert!(coloured.contains("held\u{1b}[39m   1"), "{coloured:?}");
         let mut stripped = coloured;
-        for code in ["\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m"] {
-            stripped = stripped.replace(code, "");
+        while let Some((before, rest)) = stripped.split_once('\u{1b}') {
+            let (_, after) = rest.split_once('m').unwrap();
+            stripped = format!("{before}{after}");
         }
         assert_eq!(stripped, plain);
     }

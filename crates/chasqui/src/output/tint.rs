@@ -1,7 +1,9 @@
 //! Colour, where a terminal shows it and nobody objects.
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
+
+use clap::builder::styling::Style;
+use comfy_table::{Attribute, Cell, Color};
 
 /// How a text is set off. Colour only repeats what the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,16 +18,15 @@ pub(crate) enum Tint {
 }
 
 impl Tint {
-    /// Select Graphic Rendition (ECMA-48 §8.3.117): the eight old colours, which every theme
-    /// makes readable.
-    fn code(self) -> Option<&'static str> {
+    /// Only the eight old colours, which every theme makes readable.
+    pub(super) fn on(self, cell: Cell) -> Cell {
         match self {
-            Self::Plain => None,
-            Self::Faint => Some("2"),
-            Self::Strong => Some("1"),
-            Self::Good => Some("32"),
-            Self::Doubtful => Some("33"),
-            Self::Bad => Some("31"),
+            Self::Plain => cell,
+            Self::Faint => cell.add_attribute(Attribute::Dim),
+            Self::Strong => cell.add_attribute(Attribute::Bold),
+            Self::Good => cell.fg(Color::DarkGreen),
+            Self::Doubtful => cell.fg(Color::DarkYellow),
+            Self::Bad => cell.fg(Color::DarkRed),
         }
     }
 }
@@ -38,10 +39,11 @@ pub(crate) fn colours() -> bool {
     !objects && !is_dumb && io::stdout().is_terminal()
 }
 
-/// The text in its colour, or as it is.
-pub(crate) fn painted(text: &str, tint: Tint, colours: bool) -> Cow<'_, str> {
-    match tint.code().filter(|_| colours) {
-        Some(code) => Cow::Owned(format!("\u{1b}[{code}m{text}\u{1b}[0m")),
-        None => Cow::Borrowed(text),
+/// The text as a heading of what follows.
+pub(crate) fn heading(text: &str) -> String {
+    if !colours() {
+        return text.to_owned();
     }
+    let bold = Style::new().bold();
+    format!("{bold}{text}{bold:#}")
 }

@@ -52,7 +52,7 @@ fn in_words(rows: &[UnitRow]) -> String {
     }
     let mut text = format!(
         "{:<38}{:>9} {:<20} {}\n",
-        "-Queue ID-", "--Size--", "---Arrival Time----", "-Sender/Recipient-------"
+        "-Queue ID-", "--Size--", "----Arrival Time----", "-Sender/Recipient-------"
     );
     let messages: Vec<&[UnitRow]> = rows
         .chunk_by(|one, other| one.queue_id == other.queue_id)
