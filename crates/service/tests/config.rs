@@ -164,6 +164,14 @@ fn a_services_own_variable_beats_the_one_for_all() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_not_set() {
+    let file = file("hello_name = \"mx.example.org\"\n");
+    let environment = [DATABASE, ("CHASQUI_TEST__HELLO_NAME", "")];
+    let config = load(Some(file.path()), &environment).unwrap();
+    assert_eq!(config.hello_name, "mx.example.org");
+}
+
+#[test]
 fn a_secret_may_be_in_a_file_of_its_own() {
     let [url, own] = ["postgres://for/all\n", "postgres://own/one"].map(file);
     let [url, own] = [&url, &own].map(|file| file.path().to_str().unwrap());

@@ -36,6 +36,10 @@ impl Environment {
             } else {
                 continue;
             };
+            // Compose files and the like can't leave a variable out that isn't set: they hand it on empty.
+            if text.is_empty() {
+                continue;
+            }
             let value = match file_of {
                 Some(_) => Value::new(Some(&variable), content_of(text)?),
                 None => value_of(&variable, text),

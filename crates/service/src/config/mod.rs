@@ -36,7 +36,7 @@ pub trait Validate {
 /// `CHASQUI_RELAY__LOG__LEVEL` is the key `level` of the section `log` when `prefix` is
 /// `CHASQUI_RELAY`. A value that begins with `[` or `{` is TOML, others are taken as they are.
 /// `DATABASE_URL`, which goes for all services, is `database.url`. The name of either with `_FILE`
-/// behind it names a file that has the value, for secrets.
+/// behind it names a file that has the value, for secrets. An empty variable counts as not set.
 ///
 /// # Errors
 /// [`ConfigError`], which tells every problem at once.
