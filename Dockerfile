@@ -12,8 +12,9 @@ COPY . .
 RUN find . -type f \
       ! -name Cargo.toml ! -name Cargo.lock ! -name build.rs ! -name main.rs ! -path '*/src/lib.rs' -delete \
  && find . -type d -empty -delete \
- && find . -name lib.rs -exec sh -c ': > "$1"' _ {} ';' \
- && find . \( -name main.rs -o -name build.rs \) -exec sh -c 'echo "fn main() {}" > "$1"' _ {} ';'
+ && find . -name lib.rs -exec truncate --size 0 {} + \
+ && echo 'fn main() {}' >/main.rs \
+ && find . '(' -name main.rs -o -name build.rs ')' -exec cp /main.rs {} ';'
 
 FROM rust:1.95-bookworm AS build
 ARG PROFILE=dist
