@@ -4,11 +4,14 @@ use clap::{Parser, Subcommand};
 
 use crate::account::AccountCommand;
 use crate::alias::AliasCommand;
+use crate::completions::CompletionsCommand;
+use crate::config_check::ConfigCommand;
 use crate::dev::DevCommand;
 use crate::domain::DomainCommand;
 use crate::migrate::MigrateCommand;
 use crate::queue::QueueCommand;
 use crate::queue::mailq::MailqCommand;
+use crate::sendmail::SendmailCommand;
 use crate::trace::TraceCommand;
 
 /// Chasqui, a mail transport system: look after its directory and its queue, or try it out
@@ -37,6 +40,28 @@ pub(crate) enum Noun {
     Mailq(MailqCommand),
     /// What became of a message: accepted, attempts, reports; also when it is gone
     Trace(TraceCommand),
+    /// Submit a message from standard input, as sendmail does; also when called as sendmail
+    Sendmail(SendmailCommand),
+    /// Services' configuration files
+    Config(ConfigCommand),
     /// Set the database up, or bring it up to date; safe to repeat, and while services run
     Migrate(MigrateCommand),
+    /// A script that completes commands in a shell
+    Completions(CompletionsCommand),
+}
+
+/// The program called as `mailq`.
+#[derive(Debug, Parser)]
+#[command(name = "mailq", version)]
+pub(crate) struct MailqArguments {
+    #[command(flatten)]
+    pub(crate) command: MailqCommand,
+}
+
+/// The program called as `sendmail`.
+#[derive(Debug, Parser)]
+#[command(name = "sendmail")]
+pub(crate) struct SendmailArguments {
+    #[command(flatten)]
+    pub(crate) command: SendmailCommand,
 }

@@ -1,6 +1,7 @@
 //! Why a command failed, in one line with the remedy.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::queue::{MigrationError, QueueError, QueueId};
@@ -50,6 +51,10 @@ pub(crate) enum Failure {
     NoSuchMessage(QueueId),
     #[error("neither the queue nor the journal knows anything of {0}")]
     NothingTraced(String),
+    #[error("{} tells no service by its name", .0.display())]
+    WhichService(PathBuf),
+    #[error("{}", found(*.0))]
+    Problems(usize),
     #[error("can't write the output")]
     Output(#[source] io::Error),
     #[error("can't start")]
@@ -65,7 +70,9 @@ impl Failure {
         }
         eprintln!("chasqui: {}", self.line());
         match self {
-            Self::NoDatabase | Self::NothingChosen(_) => ExitCode::from(WRONG_USAGE),
+            Self::NoDatabase | Self::NothingChosen(_) | Self::WhichService(_) => {
+                ExitCode::from(WRONG_USAGE)
+            }
             _ => ExitCode::FAILURE,
         }
     }
@@ -111,6 +118,7 @@ impl Failure {
             Self::NothingChosen(_) => {
                 Some("give queue ids or filters (see --help), or --all for all mail")
             }
+            Self::WhichService(_) => Some("give --service submission, relay or delivery"),
             Self::NothingTraced(_) => {
                 Some("--since 7d looks further back than a day, as far as the journal is kept")
             }
@@ -120,5 +128,12 @@ impl Failure {
             }
             _ => None,
         }
+    }
+}
+
+fn found(problems: usize) -> String {
+    match problems {
+        1 => "there is a problem".to_owned(),
+        problems => format!("there are {problems} problems"),
     }
 }

@@ -8,6 +8,9 @@ mod account;
 mod age;
 mod alias;
 mod arguments;
+mod called_as;
+mod completions;
+mod config_check;
 mod database;
 mod dev;
 mod domain;
@@ -16,17 +19,28 @@ mod migrate;
 mod output;
 mod password;
 mod queue;
+mod sendmail;
+mod talk;
 mod trace;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::Parser;
 
-use crate::arguments::{Arguments, Noun};
+use crate::arguments::{Arguments, MailqArguments, Noun, SendmailArguments};
+use crate::called_as::CalledAs;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    match Arguments::parse().noun {
+    match CalledAs::now() {
+        CalledAs::Mailq => parsed::<MailqArguments>(|it| operate(queue::mailq::run(it.command))),
+        CalledAs::Sendmail => parsed::<SendmailArguments>(|it| sendmail::main(&it.command)),
+        CalledAs::Chasqui => parsed::<Arguments>(|it| run(it.noun)),
+    }
+}
+
+fn run(noun: Noun) -> ExitCode {
+    match noun {
         Noun::Dev(command) => {
             service::main("chasqui dev", async |stop| dev::run(command, stop).await)
         }
@@ -36,7 +50,26 @@ fn main() -> ExitCode {
         Noun::Queue(command) => operate(queue::run(command)),
         Noun::Mailq(command) => operate(queue::mailq::run(command)),
         Noun::Trace(command) => operate(trace::run(command)),
+        Noun::Sendmail(command) => sendmail::main(&command),
+        Noun::Config(command) => operate(config_check::run(command)),
         Noun::Migrate(command) => operate(migrate::run(command)),
+        Noun::Completions(command) => operate(completions::run(command)),
+    }
+}
+
+/// Runs what the command line asks for, or tells what is wrong with it.
+fn parsed<A: Parser>(run: impl FnOnce(A) -> ExitCode) -> ExitCode {
+    match A::try_parse() {
+        Ok(arguments) => run(arguments),
+        Err(error) => {
+            // Nobody is there to miss what can't be written.
+            let _ = error.print();
+            if error.exit_code() == 0 {
+                ExitCode::SUCCESS
+            } else {
+                called_as::wrong_usage()
+            }
+        }
     }
 }
 
