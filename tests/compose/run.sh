@@ -1,0 +1,324 @@
+#!/usr/bin/env bash
+# Runs docker-compose.yml for real: builds the images, starts a fleet of several containers a service, sends mail through
+# the published ports, and takes parts of the fleet away under load. Whatever was acknowledged must be in a mailbox at
+# the end, and the ledger balanced.
+#
+# For root on Debian, with docker.io, docker-compose, python3 and openssl; starts dockerd if none runs. Without an image
+# registry, base images are made by base-images.sh.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# Ours alone: an .env that is here must not change what is tested.
+export COMPOSE_PROJECT_NAME=chasqui-test COMPOSE_PROFILES=mailbox CHASQUI_VERSION="${CHASQUI_VERSION:-test}"
+export PROFILE="${PROFILE:-release}" HOST_NAME=mx.chasqui.test EDGE_NETWORK=172.31.125.0/24 OTLP='' SECRETS=secrets TLS=tls
+export SMTP_PORT=127.0.0.1:12525 SUBMISSION_PORT=127.0.0.1:12587 SUBMISSIONS_PORT=127.0.0.1:12465 IMAPS_PORT=127.0.0.1:12993
+export DOMAIN=chasqui.test MAILBOXES='alice bob carol dave' PASSWORD='a password for tests'
+readonly RELAYS=3 SUBMISSIONS=2 DELIVERIES=2
+# A relay that can't reach the database is pronounced dead 10 seconds after its last heartbeat, found within 15.
+readonly PAST_ITS_LEASE=20
+
+work="$(mktemp -d)"
+export CERTIFICATE="$work/certificate.pem"
+engine='' load='' passed=''
+
+say() { printf '\n== %s (%s)\n' "$*" "$(date -u +%H:%M:%S)"; }
+told() { echo "  $*"; }
+fail() { echo "compose: $*" >&2; exit 1; }
+
+# within SECONDS WHAT COMMAND…: tries the command until it succeeds.
+within() {
+  local seconds="$1" what="$2" start=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ $((SECONDS - start)) -lt "$seconds" ] || fail "not within $seconds s: $what"
+    sleep 0.5
+  done
+  told "$what: after $((SECONDS - start)) s"
+}
+
+#-- the engine
+
+start_engine() {
+  if docker info >/dev/null 2>&1; then return; fi
+  dockerd >"$work/dockerd.log" 2>&1 &
+  engine=$!
+  within 30 "dockerd answers" docker info
+}
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+
+# The images that others make: from their registry, else made here.
+get_base_images() {
+  local image lacking=''
+  for image in $(base_images); do
+    docker image inspect "$image" >/dev/null 2>&1 || timeout 120 docker pull --quiet "$image" 2>/dev/null || lacking=1
+  done
+  if [ -n "$lacking" ]; then
+    told "no registry: making stand-ins"
+    tests/compose/base-images.sh
+  fi
+}
+
+base_images() {
+  grep -ohE '(^FROM|image:) (rust|debian|postgres|haproxy|dovecot/dovecot):[^ ]+' Dockerfile docker-compose.yml |
+    sed 's/.*image: //; s/^FROM //' | sort -u
+}
+
+#-- the fleet
+
+ids() { compose ps -q "$1"; }
+nth() { ids "$1" | sed -n "$2p"; }
+is_healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; }
+sql() { docker exec "$(ids postgres)" psql -U chasqui -d chasqui --no-psqlrc -qtAX -c "$1"; }
+chasqui() { compose run --rm -T chasqui "$@"; }
+
+# A relay's name in the queue is its container's host name.
+node_of() { docker inspect --format '{{.Config.Hostname}}' "$1"; }
+restarted() { [ "$(docker inspect --format '{{.RestartCount}}' "$1")" -gt 0 ]; }
+fenced() { sql "SELECT count(*) FROM queue.incarnation WHERE node = '$(node_of "$1")' AND fenced_at IS NOT NULL"; }
+is_pronounced_dead() { [ "$(fenced "$1")" = 1 ]; }
+is_alive() { [ "$(sql "SELECT count(*) FROM queue.live_incarnation WHERE node = '$(node_of "$1")'")" = 1 ]; }
+
+expect_containers() {
+  [ "$(ids "$1" | wc -l)" = "$2" ] || fail "$1 has $(ids "$1" | wc -l) containers, not $2"
+}
+
+expect_healthy() {
+  local service id
+  for service in postgres relay submission delivery; do
+    for id in $(ids "$service"); do within 90 "$service ${id:0:12} is healthy" is_healthy "$id"; done
+  done
+}
+
+# Nothing was gained by being root, and nothing could be written but mailboxes.
+expect_confined() {
+  local service id
+  for service in relay submission delivery; do
+    id="$(nth "$service" 1)"
+    [ "$(docker exec "$id" id -u):$(docker exec "$id" id -g)" = 10001:10001 ] || fail "$service doesn't run as 10001"
+    if docker exec "$id" touch /tmp/file 2>/dev/null; then fail "the root file system of $service can be written"; fi
+    [ "$(docker exec "$id" sed -n 's/^CapEff:\t//p' /proc/1/status)" = 0000000000000000 ] || fail "$service has capabilities"
+  done
+  told "services run as 10001:10001, with a read-only root file system and without a capability"
+}
+
+# What is missing is said in one line.
+expect_complaint() {
+  local said
+  if said="$(HOST_NAME='' compose config 2>&1)"; then fail "HOST_NAME isn't asked for"; fi
+  [[ "$said" == *'set HOST_NAME in .env'* && "$said" != *$'\n'* ]] || fail "HOST_NAME is asked for by: $said"
+  told "$said"
+}
+
+#-- mail
+
+mail() { python3 tests/compose/mail.py "$@"; }
+in_volume() {
+  docker run --rm --network none --volume "${COMPOSE_PROJECT_NAME}_$1:/volume:ro" --entrypoint /bin/sh \
+    "$(base_images | grep ^postgres:)" -c "cd /volume && $2"
+}
+takes_mail() { python3 -c 'import smtplib, os; h, p = os.environ["SMTP_PORT"].split(":"); smtplib.SMTP(h, int(p), timeout=2).quit()'; }
+acknowledged() { wc -l <"$work/acknowledged"; }
+acknowledges_more_than() { [ "$(acknowledged)" -gt "$1" ]; }
+settled() { [ "$(sql 'SELECT coalesce(sum(queued), 0) || $$ $$ || coalesce(sum(abs(difference)), 0) FROM queue.balance')" = '0 0' ]; }
+
+add_accounts() {
+  local name
+  chasqui domain add "$DOMAIN"
+  for name in $MAILBOXES; do echo "$PASSWORD" | chasqui account add "$name@$DOMAIN"; done
+}
+
+# HAProxy tells the services whose connection it passes on: our side of the network, not itself.
+expect_real_address() {
+  local address
+  address="$(sed 's/0\/24$/1/' <<<"$EDGE_NETWORK")"
+  tr -d '\n\r' <"$work/read" | grep -q "\[$address\]" || { cat "$work/read"; fail "Received says another client than $address"; }
+  told "Received names the client, $address"
+}
+
+first_mail() {
+  mail first
+  within 30 "both are delivered" settled
+  mail read "bob@$DOMAIN" 2 >"$work/read"
+  grep -q 'X-Tag: submitted' "$work/read" && grep -q 'X-Tag: received' "$work/read" || fail "not both are in bob's mailbox"
+  told "one submitted with TLS and AUTH, one received: both read back by IMAP"
+  expect_real_address
+}
+
+begin_load() {
+  # Not by way of our function: it is Python that must get the signal.
+  python3 tests/compose/mail.py load "$work/acknowledged" >"$work/load" 2>&1 &
+  load=$!
+  within 30 "mail is acknowledged" test -s "$work/acknowledged"
+}
+
+end_load() {
+  kill -TERM "$load"
+  wait "$load" || { cat "$work/load"; fail "clients were refused for good"; }
+  load=''
+  cat "$work/load"
+}
+
+#-- faults
+
+# under_load WHAT COMMAND…: a fault; how much was acknowledged meanwhile, and that it goes on afterwards.
+under_load() {
+  local what="$1" before
+  shift
+  say "$what"
+  before="$(acknowledged)"
+  "$@"
+  told "acknowledged meanwhile: $(($(acknowledged) - before))"
+  within 30 "mail is acknowledged" acknowledges_more_than "$(acknowledged)"
+}
+
+kill_relay() {
+  local id
+  id="$(nth relay 1)"
+  docker kill "$id" >/dev/null
+  told "killed ${id:0:12}"
+  within "$PAST_ITS_LEASE" "the others pronounce it dead" is_pronounced_dead "$id"
+  docker start "$id" >/dev/null
+  within 90 "it is healthy again" is_healthy "$id"
+}
+
+# From Postgres and gRPC. Its clients stay: they must be refused for now, or their mail kept safe.
+cut_relay_off() {
+  local id network="${COMPOSE_PROJECT_NAME}_fleet"
+  id="$(nth relay 2)"
+  docker network disconnect "$network" "$id"
+  told "cut ${id:0:12} off"
+  sleep "$PAST_ITS_LEASE"
+  within 1 "the others pronounce it dead" is_pronounced_dead "$id"
+  docker network connect --alias relay --alias relay.fleet "$network" "$id"
+  within 60 "it works under a new incarnation" is_alive "$id"
+  within 90 "it is healthy" is_healthy "$id"
+}
+
+# A process that ends by itself, as one does that crashes, is started again by its policy.
+crash_delivery() {
+  local id
+  id="$(nth delivery 1)"
+  kill -KILL "$(docker inspect --format '{{.State.Pid}}' "$id")"
+  within 30 "Docker has started it again" restarted "$id"
+  within 90 "it is healthy again" is_healthy "$id"
+}
+
+restart_postgres() {
+  docker restart --time 60 "$(ids postgres)" >/dev/null
+  within 60 "it is healthy again" is_healthy "$(ids postgres)"
+}
+
+restart_all() {
+  local service id
+  for service in delivery relay submission; do
+    for id in $(ids "$service"); do
+      docker restart --time 75 "$id" >/dev/null
+      within 90 "$service ${id:0:12} is healthy again" is_healthy "$id"
+    done
+  done
+  docker restart --time 30 "$(ids haproxy)" >/dev/null
+  within 30 "HAProxy passes clients on again" takes_mail
+}
+
+expect_all_relays() {
+  local id
+  for id in $(ids relay); do within 30 "relay ${id:0:12} sends" is_alive "$id"; done
+}
+
+#-- the verdict
+
+expect_nothing_lost() {
+  within 120 "the queue is empty, and the ledger balanced" settled
+  told "ledger: $(sql "SELECT format('accepted %s, delivered %s, failed %s, expired %s, queued %s, difference %s', accepted, delivered, failed, expired, queued, difference) FROM queue.balance")"
+  [ "$(sql 'SELECT sum(failed + expired + cancelled + discarded) FROM queue.balance')" = 0 ] || fail "not all was delivered"
+  in_volume mail 'grep -rE "^X-Tag: " --include "*" .' >"$work/mailboxes"
+  mail compare "$work/acknowledged" <"$work/mailboxes"
+}
+
+expect_no_panic() {
+  if compose logs --no-color 2>&1 | grep -F 'panicked at'; then fail "a service panicked"; fi
+}
+
+expect_rules() {
+  if ! command -v promtool >/dev/null; then told "passed over: no promtool (Debian: prometheus)"; return; fi
+  sed "s#/etc/prometheus/rules#$PWD/deploy/prometheus#" deploy/compose/observe/prometheus.yml >"$work/prometheus.yml"
+  promtool check config "$work/prometheus.yml" | sed 's/^/  /'
+}
+
+#-- from first to last
+
+clean_up() {
+  local status=$?
+  trap - EXIT INT TERM
+  set +e
+  [ -z "$load" ] || kill "$load" 2>/dev/null
+  if [ -z "$passed" ] && docker info >/dev/null 2>&1; then
+    say "what the services said last"
+    compose logs --no-color --tail 40 2>&1
+    compose ps
+    [ ! -s "$work/load" ] || cat "$work/load"
+  fi
+  say "down"
+  compose down --volumes --remove-orphans >"$work/down" 2>&1 || cat "$work/down"
+  if [ -n "$engine" ]; then kill "$engine"; wait "$engine"; fi
+  rm -rf "$work"
+  [ -n "$passed" ] && echo "compose: passed" || echo "compose: FAILED" >&2
+  exit "$status"
+}
+
+main() {
+  [ "$(id -u)" = 0 ] || fail "run it as root"
+  trap clean_up EXIT INT TERM
+
+  say "engine and base images"
+  start_engine
+  get_base_images
+
+  say "settings and configurations"
+  compose config --quiet
+  COMPOSE_PROFILES=mailbox,observe,command compose config --quiet
+  expect_complaint
+  expect_rules
+
+  say "build (profile $PROFILE)"
+  compose build >"$work/build" 2>&1 || { tail -n 60 "$work/build"; fail "the images can't be built"; }
+  docker image ls --format '  {{.Repository}}:{{.Tag}} {{.Size}}' | grep "chasqui-.*:$CHASQUI_VERSION "
+
+  say "up"
+  compose up --detach
+  expect_healthy
+  within 30 "HAProxy passes clients on" takes_mail
+  expect_confined
+  in_volume tls 'cat certificate.pem' >"$CERTIFICATE"
+
+  say "a domain, accounts and first mail"
+  add_accounts
+  first_mail
+
+  say "scale: $RELAYS relays, $SUBMISSIONS submission, $DELIVERIES delivery"
+  compose up --detach --scale relay=$RELAYS --scale submission=$SUBMISSIONS --scale delivery=$DELIVERIES
+  expect_containers relay $RELAYS
+  expect_containers submission $SUBMISSIONS
+  expect_containers delivery $DELIVERIES
+  expect_healthy
+
+  say "load"
+  begin_load
+  under_load "a relay is killed" kill_relay
+  under_load "a relay is cut off its network past its lease" cut_relay_off
+  under_load "a delivery service crashes" crash_delivery
+  under_load "Postgres restarts" restart_postgres
+  under_load "every service restarts, one container after the other" restart_all
+  expect_all_relays
+
+  say "nothing acknowledged is lost"
+  end_load
+  expect_nothing_lost
+  expect_no_panic
+  passed=1
+}
+
+main "$@"
