@@ -140,7 +140,7 @@ impl BatchWork for Settling {
     type Answer = Answer;
     /// The positions that the fence let through.
     type Receipt = HashSet<usize>;
-    const NAME: &'static str = "complete";
+    const NAME: &'static str = metrics::COMPLETE;
 
     fn shard(item: &Completion) -> Shard {
         item.lease().unit.queue_id.shard()

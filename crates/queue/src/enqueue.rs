@@ -14,6 +14,7 @@ use crate::insert::insert;
 use crate::lanes::{BatchLimits, Lanes};
 use crate::lease::LeasedUnit;
 use crate::message::NewMessage;
+use crate::metrics;
 use crate::prepare::PreparedMessage;
 use crate::shard_clock::ShardClock;
 
@@ -153,7 +154,7 @@ impl BatchWork for Insertion {
     type Item = PreparedMessage;
     type Answer = Answer;
     type Receipt = ();
-    const NAME: &'static str = "enqueue";
+    const NAME: &'static str = metrics::ENQUEUE;
 
     fn shard(item: &PreparedMessage) -> Shard {
         item.message.id.shard()

@@ -28,6 +28,19 @@ struct Metrics {
     pronounced_dead: Counter<u64>,
 }
 
+/// What is committed.
+pub(crate) const ENQUEUE: &str = "enqueue";
+pub(crate) const COMPLETE: &str = "complete";
+
+const FAULTS: [Fault; 6] = [
+    Fault::Data,
+    Fault::Collision,
+    Fault::DiskFull,
+    Fault::Unknown,
+    Fault::Unavailable,
+    Fault::Statement,
+];
+
 impl Metrics {
     fn new() -> Self {
         let meter = global::meter("chasqui");
@@ -35,7 +48,7 @@ impl Metrics {
             let counter = meter.u64_counter(name);
             counter.with_description(description).build()
         };
-        Self {
+        let metrics = Self {
             commit_seconds: meter
                 .f64_histogram("chasqui_commit_duration_seconds")
                 .with_description("Time from sending a batch to the database to its COMMIT")
@@ -63,8 +76,38 @@ impl Metrics {
                 "chasqui_relays_pronounced_dead",
                 "Relays that this one has pronounced dead",
             ),
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// A rate is known only of what was seen before it rose.
+    fn begin_at_zero(&self) {
+        let counters = [
+            &self.claimed,
+            &self.reclaimed,
+            &self.fenced,
+            &self.pronounced_dead,
+        ];
+        counters.iter().for_each(|counter| counter.add(0, &[]));
+        for work in [ENQUEUE, COMPLETE] {
+            for fault in FAULTS {
+                self.commit_failures.add(0, &failure_labels(work, fault));
+            }
         }
     }
+}
+
+fn failure_labels(work: &'static str, fault: Fault) -> [KeyValue; 2] {
+    let fault = match fault {
+        Fault::Data => "data",
+        Fault::Collision => "collision",
+        Fault::DiskFull => "disk_full",
+        Fault::Unknown => "unknown",
+        Fault::Unavailable => "unavailable",
+        Fault::Statement => "statement",
+    };
+    [KeyValue::new("work", work), KeyValue::new("fault", fault)]
 }
 
 /// A batch of `work` was committed.
@@ -76,16 +119,7 @@ pub(crate) fn committed(work: &'static str, items: usize, took: Duration) {
 
 /// A batch of `work` was not, or perhaps not.
 pub(crate) fn not_committed(work: &'static str, fault: Fault) {
-    let fault = match fault {
-        Fault::Data => "data",
-        Fault::Collision => "collision",
-        Fault::DiskFull => "disk_full",
-        Fault::Unknown => "unknown",
-        Fault::Unavailable => "unavailable",
-        Fault::Statement => "statement",
-    };
-    let labels = [KeyValue::new("work", work), KeyValue::new("fault", fault)];
-    METRICS.commit_failures.add(1, &labels);
+    METRICS.commit_failures.add(1, &failure_labels(work, fault));
 }
 
 pub(crate) fn claimed(units: usize) {
@@ -106,6 +140,7 @@ pub(crate) fn pronounced_dead() {
 
 /// Tells from now on how busy the pool is. Without a collector of metrics this keeps nothing.
 pub(crate) fn observe(pool: &PgPool) {
+    LazyLock::force(&METRICS);
     let pool = pool.clone();
     global::meter("chasqui")
         .u64_observable_gauge("chasqui_database_connections")

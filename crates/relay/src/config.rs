@@ -32,6 +32,9 @@ pub struct Config {
     /// Our name in the DNS: for greetings, EHLO and trace fields, and as the MX that means
     /// ourselves (RFC 5321 §2.3.5).
     pub host_name: String,
+    /// This machine's name in the journal and among the relays of the fleet. Default its host name.
+    #[serde(default = "service::node::name")]
+    pub node: String,
     /// The sockets for other servers: 25. None for a relay that only sends.
     #[serde(default)]
     pub listen: Vec<ListenSection>,

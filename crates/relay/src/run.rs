@@ -193,7 +193,7 @@ fn outbound(
         queue: queue.clone(),
         registration: Registration {
             address: service::node::reached_at(grpc),
-            node: service::node::name(),
+            node: config.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         hand_off: hand_off.clone(),

@@ -57,6 +57,10 @@ where
     })
 }
 
+/// What libraries say of their setting up, and Postgres of what is there already, concerns nobody. A
+/// level that names them counts.
+const QUIET: [&str; 2] = ["opentelemetry=warn", "sqlx::postgres::notice=warn"];
+
 /// `Targets` and not the mightier `EnvFilter`, whose patterns for fields of spans would cost us a
 /// compiler of regular expressions, and build time.
 pub(crate) fn filter(level: &str) -> Result<Targets, LogError> {
@@ -65,7 +69,7 @@ pub(crate) fn filter(level: &str) -> Result<Targets, LogError> {
         .split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty());
-    let parts: Vec<&str> = parts.collect();
+    let parts: Vec<&str> = QUIET.into_iter().chain(parts).collect();
     parts.join(",").parse().map_err(|source| LogError::Level {
         level: level.to_owned(),
         source,

@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::tls;
+use crate::{metrics, tls};
 
 /// How often [`ReloadingTls::watch`] is usually asked to look at the files.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(60);
@@ -65,6 +65,15 @@ pub enum TlsFilesError {
 #[derive(Clone, Debug)]
 pub struct ReloadingTls(Arc<Shared>);
 
+/// A [`ReloadingTls`] that may be gone.
+pub(crate) struct WeakTls(Weak<Shared>);
+
+impl WeakTls {
+    pub(crate) fn upgrade(&self) -> Option<ReloadingTls> {
+        self.0.upgrade().map(ReloadingTls)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     files: TlsFiles,
@@ -101,12 +110,26 @@ impl ReloadingTls {
                 source,
             }
         })?;
-        Ok(Self(Arc::new(Shared {
+        let tls = Self(Arc::new(Shared {
             files,
             certificate,
             config: Arc::new(config),
             loaded: Mutex::new(loaded),
-        })))
+        }));
+        metrics::observe(&tls);
+        Ok(tls)
+    }
+
+    /// When the certificate in use expires, in Unix time. None for one that can't be read, which
+    /// no client would take either.
+    pub(crate) fn expires(&self) -> Option<i64> {
+        let key = self.0.certificate.0.load();
+        let (_, certificate) = x509_parser::parse_x509_certificate(key.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakTls {
+        WeakTls(Arc::downgrade(&self.0))
     }
 
     /// Reads both files again, whether or not they have changed. New handshakes show the new

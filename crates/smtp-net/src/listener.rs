@@ -100,6 +100,7 @@ impl Listener {
         let bound = listen(address, options.backlog)
             .and_then(TcpListener::from_std)
             .and_then(|socket| Ok((socket.local_addr()?, socket)));
+        metrics::begin();
         match bound {
             Ok((address, socket)) => Ok(Self {
                 socket,

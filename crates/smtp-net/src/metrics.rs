@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use opentelemetry::metrics::{Counter, UpDownCounter};
 use opentelemetry::{KeyValue, global};
 
-use crate::TlsInfo;
 use crate::admission::Refusal;
+use crate::{ReloadingTls, TlsInfo};
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
@@ -20,7 +20,7 @@ struct Metrics {
 impl Metrics {
     fn new() -> Self {
         let meter = global::meter("chasqui");
-        Self {
+        let metrics = Self {
             connections: meter
                 .u64_counter("chasqui_connections")
                 .with_description("Connections of clients, by whether they were taken")
@@ -33,12 +33,54 @@ impl Metrics {
                 .u64_counter("chasqui_tls_handshakes")
                 .with_description("TLS handshakes, by our side in them and the version agreed on")
                 .build(),
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// A rate is known only of what was seen before it rose.
+    fn begin_at_zero(&self) {
+        for result in [TAKEN, FULL, TOO_MANY_FROM_ADDRESS] {
+            self.connections.add(0, &[KeyValue::new("result", result)]);
         }
+        self.sessions.add(0, &[]);
+        self.handshakes.add(0, &handshake_labels("server", FAILED));
     }
 }
 
+/// To be called where clients are waited for, so that what has not happened yet is told as well.
+pub(crate) fn begin() {
+    LazyLock::force(&METRICS);
+}
+
+/// Tells from now on until when the certificate is good.
+pub(crate) fn observe(tls: &ReloadingTls) {
+    let tls = tls.downgrade();
+    global::meter("chasqui")
+        .i64_observable_gauge("chasqui_certificate_expires_timestamp_seconds")
+        .with_description("When the certificate that clients are shown expires, in Unix time")
+        .with_callback(move |gauge| {
+            if let Some(expires) = tls.upgrade().and_then(|tls| tls.expires()) {
+                gauge.observe(expires, &[]);
+            }
+        })
+        .build();
+}
+
+const TAKEN: &str = "taken";
+const FULL: &str = "full";
+const TOO_MANY_FROM_ADDRESS: &str = "too_many_from_address";
+const FAILED: &str = "failed";
+
+fn handshake_labels(side: &'static str, version: &'static str) -> [KeyValue; 2] {
+    [
+        KeyValue::new("side", side),
+        KeyValue::new("version", version),
+    ]
+}
+
 pub(crate) fn taken() {
-    let labels = [KeyValue::new("result", "taken")];
+    let labels = [KeyValue::new("result", TAKEN)];
     METRICS.connections.add(1, &labels);
     METRICS.sessions.add(1, &[]);
 }
@@ -49,8 +91,8 @@ pub(crate) fn left() {
 
 pub(crate) fn turned_away(refusal: Refusal) {
     let result = match refusal {
-        Refusal::Full => "full",
-        Refusal::TooManyFromAddress => "too_many_from_address",
+        Refusal::Full => FULL,
+        Refusal::TooManyFromAddress => TOO_MANY_FROM_ADDRESS,
     };
     let labels = [KeyValue::new("result", result)];
     METRICS.connections.add(1, &labels);
@@ -60,11 +102,7 @@ pub(crate) fn turned_away(refusal: Refusal) {
 pub(crate) fn shaken(side: &'static str, result: &io::Result<TlsInfo>) {
     let version = match result {
         Ok(info) => info.version,
-        Err(_) => "failed",
+        Err(_) => FAILED,
     };
-    let labels = [
-        KeyValue::new("side", side),
-        KeyValue::new("version", version),
-    ];
-    METRICS.handshakes.add(1, &labels);
+    METRICS.handshakes.add(1, &handshake_labels(side, version));
 }

@@ -6,11 +6,26 @@ use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 
 static LOGINS: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    global::meter("chasqui")
+    let logins = global::meter("chasqui")
         .u64_counter("chasqui_logins")
         .with_description("AUTH commands, by their result")
-        .build()
+        .build();
+    // A rate is known only of what was seen before it rose.
+    for ended in [
+        Login::Accepted,
+        Login::Rejected,
+        Login::Throttled,
+        Login::NotChecked,
+    ] {
+        logins.add(0, &ended.labels());
+    }
+    logins
 });
+
+/// To be called at the start, so that what has not happened yet is told as well.
+pub(crate) fn begin() {
+    LazyLock::force(&LOGINS);
+}
 
 /// How an AUTH command ended.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +40,18 @@ pub(crate) enum Login {
     NotChecked,
 }
 
+impl Login {
+    fn labels(self) -> [KeyValue; 1] {
+        let result = match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Throttled => "throttled",
+            Self::NotChecked => "not_checked",
+        };
+        [KeyValue::new("result", result)]
+    }
+}
+
 pub(crate) fn login(ended: Login) {
-    let result = match ended {
-        Login::Accepted => "accepted",
-        Login::Rejected => "rejected",
-        Login::Throttled => "throttled",
-        Login::NotChecked => "not_checked",
-    };
-    LOGINS.add(1, &[KeyValue::new("result", result)]);
+    LOGINS.add(1, &ended.labels());
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::Acceptor;
 use crate::config::Config;
 use crate::limits::{FailedLogins, MessageAllowance};
+use crate::metrics;
 use crate::policy::Policy;
 use crate::running::Running;
 use crate::session::Shared;
@@ -64,6 +65,7 @@ pub fn run(
 }
 
 async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    metrics::begin();
     let tls = ReloadingTls::load(tls_files(&config.tls)).map_err(StartError::Certificate)?;
     let listeners = bind(&config.listen, Some(&tls)).map_err(StartError::Listen)?;
     let grpc = match config.grpc.as_ref().map(grpc_server) {

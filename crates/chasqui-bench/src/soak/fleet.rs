@@ -146,6 +146,7 @@ impl Site<'_> {
         let smtp = free_address()?;
         let settings = format!(
             "{settings}\
+             node = \"{node}\"\n\
              listen = [{{ address = \"{smtp}\", tls = \"none\" }}]\n\
              directory.targets = {deliveries}\n\
              delivery.targets = {deliveries}\n\
@@ -154,6 +155,7 @@ impl Site<'_> {
              outbound.connections_per_destination = {CONNECTIONS}\n\
              {tls}\
              [[route]]\ndomain = \"*\"\nsmart_host = \"{far_end}\"\n",
+            node = host_name(Role::Relay, number),
             deliveries = list(&self.deliveries),
             tls = self.certificate(),
             far_end = self.far_end,

@@ -25,6 +25,7 @@ use super::expiry::Expiry;
 use super::held::{HeldUnit, Holdings};
 use super::intake::Intake;
 use super::lanes::LaneLimits;
+use super::metrics;
 use super::retry::Backoff;
 use super::scheduler::{Routes, Scheduler};
 use super::settle::Settler;
@@ -87,6 +88,7 @@ enum Ended {
 impl Outbound {
     /// Lives until stopped, and ends in good order: what isn't finished is given back.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        metrics::begin();
         while !stop.is_cancelled() {
             let Some(incarnation) = self.register(&stop).await else {
                 return;

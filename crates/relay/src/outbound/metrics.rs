@@ -25,7 +25,7 @@ struct Metrics {
 impl Metrics {
     fn new() -> Self {
         let meter = global::meter("chasqui");
-        Self {
+        let metrics = Self {
             duration: meter
                 .f64_histogram("chasqui_attempt_duration_seconds")
                 .with_description("Time from the lease of a unit to the last word on it")
@@ -35,8 +35,22 @@ impl Metrics {
                 .u64_counter("chasqui_attempts_tls")
                 .with_description("Attempts that reached a remote host, by TLS version")
                 .build(),
+        };
+        // A rate is known only of what was seen before it rose.
+        for version in [NONE, TLS12, TLS13] {
+            metrics.tls.add(0, &[KeyValue::new("version", version)]);
         }
+        metrics
     }
+}
+
+const NONE: &str = "none";
+const TLS12: &str = "TLSv1.2";
+const TLS13: &str = "TLSv1.3";
+
+/// To be called at the start, so that what has not happened yet is told as well.
+pub(crate) fn begin() {
+    LazyLock::force(&METRICS);
 }
 
 /// An attempt at a unit ended.
@@ -76,9 +90,9 @@ fn outcome(fates: &[Fate]) -> &'static str {
 
 fn version(tls: &str) -> &'static str {
     match tls.split(' ').next() {
-        Some("none") => "none",
-        Some("TLSv1.3") => "TLSv1.3",
-        Some("TLSv1.2") => "TLSv1.2",
+        Some(NONE) => NONE,
+        Some(TLS13) => TLS13,
+        Some(TLS12) => TLS12,
         _ => "other",
     }
 }

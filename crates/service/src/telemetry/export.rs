@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::{
 };
 use prometheus::Registry;
 
+use super::messages;
 use crate::config::TelemetrySection;
 
 /// Longest wait for a collector; what it doesn't take by then is lost.
@@ -60,6 +61,7 @@ impl Export {
         global::set_meter_provider(metrics.clone());
         export.metrics = Some(metrics);
         tell_version(service);
+        messages::begin();
         Ok(export)
     }
 

@@ -23,7 +23,7 @@ impl Counts {
             let counter = meter.u64_counter(name);
             counter.with_description(description).build()
         };
-        Self {
+        let counts = Self {
             accepted: counter(
                 "chasqui_messages_accepted",
                 "Messages that were acknowledged or written by ourselves, by who accepted them",
@@ -48,8 +48,27 @@ impl Counts {
                 "chasqui_recipients_expired",
                 "Recipients that were tried for too long",
             ),
+        };
+        counts.begin_at_zero();
+        counts
+    }
+
+    /// A rate is known only of what was seen before it rose.
+    fn begin_at_zero(&self) {
+        for counter in [&self.delivered, &self.expired] {
+            counter.add(0, &[]);
+        }
+        for class in CLASSES {
+            let labels = [KeyValue::new("class", class)];
+            self.deferred.add(0, &labels);
+            self.bounced.add(0, &labels);
         }
     }
+}
+
+/// To be called at the start, so that what has not happened yet is told as well.
+pub(super) fn begin() {
+    LazyLock::force(&COUNTS);
 }
 
 pub(crate) fn accepted(service: &str, octets: u64) {
@@ -87,18 +106,15 @@ fn service_label(service: &str) -> &'static str {
     }
 }
 
-/// The subject of an enhanced status, `5.SUBJECT.DETAIL`, in words (RFC 3463 §3).
+/// The subjects of an enhanced status, `5.SUBJECT.DETAIL`, by their number (RFC 3463 §3).
+const CLASSES: [&str; 8] = [
+    "other", "address", "mailbox", "system", "network", "protocol", "content", "policy",
+];
+
 fn class(status: &str) -> &'static str {
-    match status.split('.').nth(1) {
-        Some("1") => "address",
-        Some("2") => "mailbox",
-        Some("3") => "system",
-        Some("4") => "network",
-        Some("5") => "protocol",
-        Some("6") => "content",
-        Some("7") => "policy",
-        _ => "other",
-    }
+    let subject = status.split('.').nth(1).and_then(|n| n.parse().ok());
+    let class = subject.and_then(|subject: usize| CLASSES.get(subject));
+    class.copied().unwrap_or("other")
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ mod arrivals;
 mod books;
 mod caller;
 mod clients;
+mod collector;
 mod credentials;
 mod letters;
+mod pages;
 mod plan;
 mod ports;
 mod sending;
@@ -26,8 +28,10 @@ use arrivals::mail_in;
 pub(crate) use books::{Books, held_by, left_of};
 pub(crate) use caller::Caller;
 pub(crate) use clients::{Load, Way};
+pub(crate) use collector::{Collector, attribute};
 pub(crate) use credentials::{Credentials, TOKEN};
 pub(crate) use letters::letter;
+pub(crate) use pages::{Metrics, page};
 pub(crate) use plan::Plan;
 pub(crate) use ports::steady_address;
 pub(crate) use sending::mail_client;
@@ -115,8 +119,8 @@ impl Fleet {
         }
     }
 
-    /// Ends all services in good order (SIGTERM), producers first, and looks whether anything is left behind.
-    pub(crate) async fn end(mut self) {
+    /// Ends all services in good order (SIGTERM), producers first.
+    pub(crate) async fn end_all(&mut self) {
         for service in self.services() {
             let status = service.terminate().await;
             assert!(
@@ -125,6 +129,11 @@ impl Fleet {
                 service.host_name
             );
         }
+    }
+
+    /// Ends all services, and looks whether anything is left behind.
+    pub(crate) async fn end(mut self) {
+        self.end_all().await;
         for service in self.services() {
             let log = service.log();
             assert!(

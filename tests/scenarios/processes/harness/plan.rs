@@ -218,7 +218,10 @@ impl Site<'_> {
         let (smtp, grpc) = (steady_address(), self.relays[number - 1]);
         let host_name = format!("mx{number}.fleet.test");
         let mut settings = self.settings(&host_name, grpc);
-        settings.set(&format!("listen = [{{ address = \"{smtp}\" }}]"));
+        settings.set(&format!(
+            "listen = [{{ address = \"{smtp}\" }}]
+             node = \"{host_name}\""
+        ));
         self.certificate(&mut settings);
         self.calls(&mut settings, "directory", &self.deliveries_by);
         self.calls(&mut settings, "delivery", &self.deliveries_by);
@@ -271,10 +274,12 @@ impl Site<'_> {
         &self,
         program: &'static str,
         host_name: String,
-        settings: Settings,
+        mut settings: Settings,
         smtp: Option<SocketAddr>,
         grpc: SocketAddr,
     ) -> Service {
+        let telemetry = steady_address();
+        settings.set(&format!("telemetry.listen = \"{telemetry}\""));
         let blueprint = Blueprint {
             program,
             settings,
@@ -282,6 +287,7 @@ impl Site<'_> {
             host_name,
             smtp,
             grpc,
+            telemetry,
         };
         Service::spawn(self.binaries, blueprint)
     }

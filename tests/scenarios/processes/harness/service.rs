@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use nix::sys::signal::Signal;
 use testkit::{Binaries, Process};
 
 use crate::fleet::Settings;
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) smtp: Option<SocketAddr>,
     /// Where gRPC is spoken.
     pub(crate) grpc: SocketAddr,
+    /// Where it answers probes and Prometheus.
+    pub(crate) telemetry: SocketAddr,
     process: Process,
     /// What earlier processes of it have logged.
     earlier: String,
@@ -40,6 +43,7 @@ pub(crate) struct Blueprint {
     pub(crate) host_name: String,
     pub(crate) smtp: Option<SocketAddr>,
     pub(crate) grpc: SocketAddr,
+    pub(crate) telemetry: SocketAddr,
 }
 
 impl Service {
@@ -52,6 +56,7 @@ impl Service {
             host_name,
             smtp,
             grpc,
+            telemetry,
         } = blueprint;
         std::fs::write(&file, settings.text()).unwrap();
         let process = Process::start(binaries.command(program).arg("--config").arg(&file));
@@ -63,6 +68,7 @@ impl Service {
             host_name,
             smtp,
             grpc,
+            telemetry,
             process,
             earlier: String::new(),
         }
@@ -93,6 +99,23 @@ impl Service {
     /// Asks it to end (SIGTERM), and waits until it has.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         self.process.terminate().await
+    }
+
+    /// Asks it to end, and waits for nothing.
+    pub(crate) fn ask_to_end(&mut self) {
+        self.process.signal(Signal::SIGTERM);
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
+        self.process.wait().await
+    }
+
+    /// Runs its program once more with its configuration and a flag, and returns the exit code.
+    pub(crate) async fn exit_code(&self, flag: &str) -> Option<i32> {
+        let mut command = self.binaries.command(self.program);
+        let mut process = Process::start(command.arg("--config").arg(&self.file).arg(flag));
+        process.wait().await.code()
     }
 
     /// `kill -9`.
