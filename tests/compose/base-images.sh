@@ -51,7 +51,7 @@ main() {
   if lacks "$debian"; then make_debian "$debian"; fi
   tag="$(tag_of rust)"
   if lacks "$tag"; then make_rust "$tag"; fi
-  for name in postgres haproxy dovecot/dovecot; do
+  for name in postgres haproxy dovecot/dovecot prom/prometheus; do
     tag="$(tag_of "$name")"
     if lacks "$tag"; then make_of_packages "$tag" "${name##*/}"; fi
   done

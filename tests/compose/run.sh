@@ -12,6 +12,7 @@ cd "$(dirname "$0")/../.."
 export COMPOSE_PROJECT_NAME=chasqui-test COMPOSE_PROFILES=mailbox CHASQUI_VERSION="${CHASQUI_VERSION:-test}"
 export PROFILE="${PROFILE:-release}" HOST_NAME=mx.chasqui.test EDGE_NETWORK=172.31.125.0/24 OTLP='' SECRETS=secrets TLS=tls
 export SMTP_PORT=127.0.0.1:12525 SUBMISSION_PORT=127.0.0.1:12587 SUBMISSIONS_PORT=127.0.0.1:12465 IMAPS_PORT=127.0.0.1:12993
+export PROMETHEUS_PORT=127.0.0.1:19090
 export DOMAIN=chasqui.test MAILBOXES='alice bob carol dave' PASSWORD='a password for tests'
 readonly RELAYS=3 SUBMISSIONS=2 DELIVERIES=2
 # A relay that can't reach the database is pronounced dead 10 seconds after its last heartbeat, found within 15.
@@ -62,7 +63,7 @@ get_base_images() {
 }
 
 base_images() {
-  grep -ohE '(^FROM|image:) (rust|debian|postgres|haproxy|dovecot/dovecot):[^ ]+' Dockerfile docker-compose.yml |
+  grep -ohE '(^FROM|image:) (rust|debian|postgres|haproxy|dovecot/dovecot|prom/prometheus):[^ ]+' Dockerfile docker-compose.yml |
     sed 's/.*image: //; s/^FROM //' | sort -u
 }
 
@@ -117,7 +118,7 @@ expect_complaint() {
 mail() { python3 tests/compose/mail.py "$@"; }
 in_volume() {
   docker run --rm --network none --volume "${COMPOSE_PROJECT_NAME}_$1:/volume:ro" --entrypoint /bin/sh \
-    "$(base_images | grep ^postgres:)" -c "cd /volume && $2"
+    "$(image_of postgres)" -c "cd /volume && $2"
 }
 takes_mail() { python3 -c 'import smtplib, os; h, p = os.environ["SMTP_PORT"].split(":"); smtplib.SMTP(h, int(p), timeout=2).quit()'; }
 acknowledged() { wc -l <"$work/acknowledged"; }
@@ -242,10 +243,36 @@ expect_no_panic() {
   if compose logs --no-color 2>&1 | grep -F 'panicked at'; then fail "a service panicked"; fi
 }
 
+#-- what is told
+
+image_of() { base_images | grep "^$1:"; }
+
+# Prometheus' own check of its configuration and our rules.
 expect_rules() {
-  if ! command -v promtool >/dev/null; then told "passed over: no promtool (Debian: prometheus)"; return; fi
-  sed "s#/etc/prometheus/rules#$PWD/deploy/prometheus#" deploy/compose/observe/prometheus.yml >"$work/prometheus.yml"
-  promtool check config "$work/prometheus.yml" | sed 's/^/  /'
+  docker run --rm --network none --volume "$PWD/deploy/compose/observe/prometheus.yml:/etc/prometheus/prometheus.yml:ro" \
+    --volume "$PWD/deploy/prometheus:/etc/prometheus/rules:ro" --entrypoint promtool "$(image_of prom/prometheus)" \
+    check config /etc/prometheus/prometheus.yml | sed 's/^/  /'
+}
+
+# asked PATH EXPRESSION: what Prometheus answers, through a Python expression over `data`.
+asked() {
+  python3 - "http://$PROMETHEUS_PORT/api/v1/$1" "$2" <<'PYTHON'
+import json, sys, urllib.request
+data = json.load(urllib.request.urlopen(sys.argv[1], timeout=5))["data"]
+print(eval(sys.argv[2]))
+PYTHON
+}
+targets_up() { asked targets '" ".join(sorted(t["labels"]["job"] for t in data["activeTargets"] if t["health"] == "up"))'; }
+all_targets_are_up() { [ "$(targets_up)" = 'delivery delivery haproxy relay relay relay submission submission' ]; }
+
+rules() { asked rules 'sum(len(group["rules"]) for group in data["groups"])'; }
+no_rule_fails() { [ "$(asked rules 'all(rule["health"] == "ok" for group in data["groups"] for rule in group["rules"])')" = True ]; }
+
+# The profile `observe` as far as its images can be had: Prometheus finds every container, and can work all rules out.
+expect_observed() {
+  compose up --detach prometheus
+  within 60 "Prometheus hears every container" all_targets_are_up
+  within 60 "it has worked out all $(rules) rules" no_rule_fails
 }
 
 #-- from first to last
@@ -279,7 +306,7 @@ main() {
 
   say "settings and configurations"
   compose config --quiet
-  COMPOSE_PROFILES=mailbox,observe,command compose config --quiet
+  COMPOSE_PROFILES=mailbox,observe compose config --quiet
   expect_complaint
   expect_rules
 
@@ -304,6 +331,9 @@ main() {
   expect_containers submission $SUBMISSIONS
   expect_containers delivery $DELIVERIES
   expect_healthy
+
+  say "what Prometheus hears"
+  expect_observed
 
   say "load"
   begin_load
