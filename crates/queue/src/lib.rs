@@ -36,6 +36,7 @@ mod heart;
 mod ids;
 mod incarnation;
 mod insert;
+mod inspect;
 mod jobs;
 mod journal;
 mod lanes;
@@ -79,6 +80,9 @@ pub use expire::Expired;
 pub use heart::{Heart, HeartConfig, Progress};
 pub use ids::{DestinationKey, IncarnationId, QueueId, QueueIdError, Shard, Tenant, UnitId};
 pub use incarnation::{Reclaimed, Registration};
+pub use inspect::{
+    ClockReading, Inspection, RelayFacts, RelayLife, SchemaFacts, ServerFacts, inspect,
+};
 pub use jobs::Retention;
 pub use journal::{JournalEntry, JournalOutcome};
 pub use lease::{Lease, LeasedRecipient, LeasedUnit};

@@ -66,9 +66,14 @@ impl Queue {
 /// A struct that is read from a row, each field from the column of its name. In place of sqlx's
 /// derive, which would have the database's driver compiled once more, for the compiler's own use.
 macro_rules! from_row {
-    ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($column:ident: $type:ty,)+ }) => {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident {
+            $($(#[$about:meta])* $shown:vis $column:ident: $type:ty,)+
+        }
+    ) => {
         $(#[$attribute])*
-        $visibility struct $name { $($column: $type,)+ }
+        $visibility struct $name { $($(#[$about])* $shown $column: $type,)+ }
 
         impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for $name {
             fn from_row(row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {

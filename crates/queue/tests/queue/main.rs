@@ -14,6 +14,7 @@ mod completion;
 mod destinations;
 mod faults;
 mod incarnations;
+mod inspection;
 mod lease_protocol;
 mod schema;
 mod steering;
