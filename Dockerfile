@@ -33,7 +33,7 @@ RUN find crates -name '*.rs' -exec touch {} + \
 
 FROM debian:bookworm-slim AS runtime
 RUN groupadd --system --gid 10001 chasqui \
- && useradd --system --uid 10001 --gid chasqui --home-dir /nonexistent --shell /usr/sbin/nologin chasqui
+ && useradd --no-log-init --system --uid 10001 --gid chasqui --home-dir /nonexistent --shell /usr/sbin/nologin chasqui
 USER 10001:10001
 LABEL org.opencontainers.image.vendor="Chasqui" \
       org.opencontainers.image.url="https://github.com/chasqui-mail/chasqui" \
