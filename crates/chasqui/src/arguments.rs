@@ -7,6 +7,7 @@ use crate::alias::AliasCommand;
 use crate::completions::CompletionsCommand;
 use crate::config_check::ConfigCommand;
 use crate::dev::DevCommand;
+use crate::doctor::DoctorCommand;
 use crate::domain::DomainCommand;
 use crate::migrate::MigrateCommand;
 use crate::queue::QueueCommand;
@@ -42,6 +43,8 @@ pub(crate) enum Noun {
     Trace(TraceCommand),
     /// Submit a message from standard input, as sendmail does; also when called as sendmail
     Sendmail(SendmailCommand),
+    /// Look for what ails the fleet: database, relays, DNS, certificates, ports, disk
+    Doctor(DoctorCommand),
     /// Services' configuration files
     Config(ConfigCommand),
     /// Set the database up, or bring it up to date; safe to repeat, and while services run

@@ -1,7 +1,7 @@
 //! Which database a command works on, and how it is reached.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::queue::Queue;
@@ -54,6 +54,11 @@ impl DatabaseArguments {
         service::config::variable(DATABASE_URL)?
             .map(SecretString::from)
             .ok_or(Failure::NoDatabase)
+    }
+
+    /// The state folder of a `chasqui dev`, if that is how the database is found.
+    pub(crate) fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
     pub(crate) async fn directory(&self) -> Result<Directory, Failure> {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use smtp::Domain;
 
 use crate::database::DatabaseArguments;
+use crate::dns_records::{self, DnsRecordsArguments};
 use crate::failure::Failure;
 use crate::output::{Output, When};
 
@@ -31,6 +32,8 @@ enum Action {
     },
     /// List all domains
     List,
+    /// Print the DNS records to publish for a domain, as a zone file has them
+    DnsRecords(DnsRecordsArguments),
 }
 
 #[derive(Serialize)]
@@ -47,34 +50,50 @@ struct Row {
 }
 
 pub(crate) async fn run(command: DomainCommand) -> Result<(), Failure> {
-    let directory = command.database.directory().await?;
-    match command.action {
-        Action::Add { domain, tenant } => {
-            let tenant = directory.add_domain(&domain, tenant).await?;
-            let added = Added {
-                domain: domain.as_str(),
-                tenant,
-            };
-            command
-                .output
-                .one(&added, || format!("added {domain} for tenant {tenant}"))
-        }
-        Action::List => {
-            let domains = directory.list_domains().await?;
-            let rows: Vec<Row> = domains
-                .into_iter()
-                .map(|entry| Row {
-                    domain: entry.name.to_string(),
-                    tenant: entry.tenant,
-                    created_at: When(entry.created_at),
-                })
-                .collect();
-            let none = "no domain yet: `chasqui domain add` adds one";
-            let headings = ["DOMAIN", "TENANT", "ADDED"];
-            command.output.rows(&rows, none, headings, |row| {
-                let tenant = row.tenant.to_string();
-                [row.domain.clone(), tenant, row.created_at.to_string()]
-            })
-        }
+    let DomainCommand {
+        action,
+        database,
+        output,
+    } = command;
+    match action {
+        Action::Add { domain, tenant } => add(&domain, tenant, &database, output).await,
+        Action::List => list(&database, output).await,
+        Action::DnsRecords(arguments) => dns_records::run(&arguments, output),
     }
+}
+
+async fn add(
+    domain: &Domain,
+    tenant: Option<i64>,
+    database: &DatabaseArguments,
+    output: Output,
+) -> Result<(), Failure> {
+    let tenant = database
+        .directory()
+        .await?
+        .add_domain(domain, tenant)
+        .await?;
+    let added = Added {
+        domain: domain.as_str(),
+        tenant,
+    };
+    output.one(&added, || format!("added {domain} for tenant {tenant}"))
+}
+
+async fn list(database: &DatabaseArguments, output: Output) -> Result<(), Failure> {
+    let domains = database.directory().await?.list_domains().await?;
+    let rows: Vec<Row> = domains
+        .into_iter()
+        .map(|entry| Row {
+            domain: entry.name.to_string(),
+            tenant: entry.tenant,
+            created_at: When(entry.created_at),
+        })
+        .collect();
+    let none = "no domain yet: `chasqui domain add` adds one";
+    let headings = ["DOMAIN", "TENANT", "ADDED"];
+    output.rows(&rows, none, headings, |row| {
+        let tenant = row.tenant.to_string();
+        [row.domain.clone(), tenant, row.created_at.to_string()]
+    })
 }

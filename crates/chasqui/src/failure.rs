@@ -10,6 +10,7 @@ use private_postgres::LocateError;
 use smtp::Mailbox;
 use thiserror::Error;
 
+use crate::certificate::CertificateError;
 use crate::password::PasswordError;
 
 /// The exit status of a command that was called in a wrong way, as clap has it.
@@ -53,6 +54,10 @@ pub(crate) enum Failure {
     NothingTraced(String),
     #[error("{} tells no service by its name", .0.display())]
     WhichService(PathBuf),
+    #[error("no configuration tells the name of a relay")]
+    NoRelayNamed,
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("{}", found(*.0))]
     Problems(usize),
     #[error("can't write the output")]
@@ -118,6 +123,7 @@ impl Failure {
             Self::NothingChosen(_) => {
                 Some("give queue ids or filters (see --help), or --all for all mail")
             }
+            Self::NoRelayNamed => Some("give --config of a relay, or --mx NAME"),
             Self::WhichService(_) => Some("give --service submission, relay or delivery"),
             Self::NothingTraced(_) => {
                 Some("--since 7d looks further back than a day, as far as the journal is kept")

@@ -9,10 +9,13 @@ mod age;
 mod alias;
 mod arguments;
 mod called_as;
+mod certificate;
 mod completions;
 mod config_check;
 mod database;
 mod dev;
+mod dns_records;
+mod doctor;
 mod domain;
 mod failure;
 mod migrate;
@@ -51,6 +54,7 @@ fn run(noun: Noun) -> ExitCode {
         Noun::Mailq(command) => operate(queue::mailq::run(command)),
         Noun::Trace(command) => operate(trace::run(command)),
         Noun::Sendmail(command) => sendmail::main(&command),
+        Noun::Doctor(command) => operate(doctor::run(command)),
         Noun::Config(command) => operate(config_check::run(command)),
         Noun::Migrate(command) => operate(migrate::run(command)),
         Noun::Completions(command) => operate(completions::run(command)),

@@ -144,11 +144,6 @@ impl Talk {
         }
     }
 
-    /// What the server offers.
-    pub(crate) fn extensions(&self) -> &Extensions {
-        self.session.extensions()
-    }
-
     /// The certificate that the server showed; none in plaintext.
     pub(crate) fn certificate(&self) -> Option<CertificateDer<'static>> {
         self.stream.certificate()
