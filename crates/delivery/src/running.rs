@@ -107,11 +107,15 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, S
 
 async fn connect(config: &Config) -> Result<Directory, StartError> {
     let database = &config.database;
-    directory::migrate(database.url()).await?;
+    // Migrations hold a lock of their session, which is none through a transaction pooler.
+    if !database.transaction_pooler {
+        directory::migrate(database.url()).await?;
+    }
     Ok(Directory::connect(&DatabaseConfig {
         url: database.url().into(),
         max_connections: database.max_connections,
         acquire_timeout: database.acquire_timeout,
+        transaction_pooler: database.transaction_pooler,
     })
     .await?)
 }

@@ -17,6 +17,9 @@ use crate::migrate::{self, SchemaError};
 /// Longest a statement may run; every one here is an indexed look-up or a single change.
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '5s'";
 
+/// The same, where settings last for a transaction only.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '5s'";
+
 /// Where the directory lives.
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
@@ -26,6 +29,10 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
     /// How long a caller waits for a free connection before the directory counts as unavailable.
     pub acquire_timeout: Duration,
+    /// Whether the way leads through a pooler that gives each transaction another session, such as
+    /// PgBouncer in transaction mode. Nothing is kept prepared then, and migrations need another
+    /// way.
+    pub transaction_pooler: bool,
 }
 
 impl DatabaseConfig {
@@ -36,6 +43,7 @@ impl DatabaseConfig {
             url,
             max_connections: 8,
             acquire_timeout: Duration::from_secs(4),
+            transaction_pooler: false,
         }
     }
 }
@@ -79,35 +87,45 @@ pub(crate) type Answer<'a, T, E = sqlx::Error> = BoxFuture<'a, Result<T, E>>;
 
 /// The connections. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Database(PgPool);
+pub(crate) struct Database {
+    pool: PgPool,
+    transaction_pooler: bool,
+}
 
 impl Database {
     /// Opens the pool and checks that the schema fits.
     pub(crate) fn connect(config: &DatabaseConfig) -> Answer<'_, Self, ConnectError> {
         Box::pin(async move {
-            let options = parse_url(config.url.expose_secret())?;
-            let pool = PgPoolOptions::new()
+            let mut options = parse_url(config.url.expose_secret())?;
+            let mut pool = PgPoolOptions::new()
                 .max_connections(config.max_connections)
-                .acquire_timeout(config.acquire_timeout)
-                .after_connect(|connection, _meta| {
+                .acquire_timeout(config.acquire_timeout);
+            if config.transaction_pooler {
+                // Without a start-up parameter that poolers don't know.
+                options = options.statement_cache_capacity(0).extra_float_digits(None);
+            } else {
+                pool = pool.after_connect(|connection, _meta| {
                     Box::pin(async move {
                         connection.execute(STATEMENT_TIMEOUT).await?;
                         Ok(())
                     })
-                })
-                .connect_with(options)
-                .await
-                .map_err(ConnectError::Unreachable)?;
-            let mut connection = pool.acquire().await.map_err(ConnectError::Unreachable)?;
-            migrate::check(&mut connection).await?;
-            drop(connection);
-            Ok(Self(pool))
+                });
+            }
+            let pool = pool.connect_with(options).await;
+            let database = Self {
+                pool: pool.map_err(ConnectError::Unreachable)?,
+                transaction_pooler: config.transaction_pooler,
+            };
+            let transaction = database.begin().await;
+            let mut transaction = transaction.map_err(ConnectError::Unreachable)?;
+            migrate::check(&mut transaction).await?;
+            Ok(database)
         })
     }
 
     /// Closes all connections, once their statements are done.
     pub(crate) fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.0.close())
+        Box::pin(self.pool.close())
     }
 
     /// The rows of a statement, read.
@@ -147,15 +165,39 @@ impl Database {
 
     /// A transaction, for what takes several statements.
     pub(crate) fn begin(&self) -> Answer<'_, Transaction<'static, Postgres>> {
-        Box::pin(self.0.begin())
+        Box::pin(async {
+            if self.transaction_pooler {
+                self.pool.begin_with(BEGIN).await
+            } else {
+                self.pool.begin().await
+            }
+        })
     }
 
     fn rows<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, Vec<PgRow>> {
-        Box::pin(statement.fetch_all(&self.0))
+        Box::pin(async move {
+            if !self.transaction_pooler {
+                return statement.fetch_all(&self.pool).await;
+            }
+            let mut transaction = self.begin().await?;
+            let statement = statement.persistent(false);
+            let rows = statement.fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(rows)
+        })
     }
 
     fn done<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, PgQueryResult> {
-        Box::pin(statement.execute(&self.0))
+        Box::pin(async move {
+            if !self.transaction_pooler {
+                return statement.execute(&self.pool).await;
+            }
+            let mut transaction = self.begin().await?;
+            let statement = statement.persistent(false);
+            let done = statement.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
     }
 }
 

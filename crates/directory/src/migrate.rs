@@ -110,7 +110,9 @@ fn is_in_the_way(error: &sqlx::migrate::MigrateError) -> bool {
 /// Checks that this binary can work with the schema as it is.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
     let needed = migrations().last().map_or(0, |migration| migration.version);
+    // Once and for all: not worth keeping, and some poolers forbid it.
     let found = match sqlx::query_scalar::<_, Option<i64>>(LAST_APPLIED)
+        .persistent(false)
         .fetch_one(&mut *connection)
         .await
     {
@@ -122,6 +124,7 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), SchemaErr
         return Err(SchemaError::Outdated { found, needed });
     }
     let level = sqlx::query_scalar::<_, i32>(COMPATIBILITY_LEVEL)
+        .persistent(false)
         .fetch_one(connection)
         .await?;
     if level == COMPATIBILITY {

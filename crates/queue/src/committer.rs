@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::ids::Shard;
 use crate::lanes::{Caller, Committer, Job};
 use crate::metrics;
+use crate::way::{Session, Way};
 
 /// How often a batch that collided with another transaction is tried in all.
 const COLLISION_TRIES: u32 = 4;
@@ -39,7 +40,7 @@ pub(crate) trait BatchWork: Send + Sync + 'static {
     /// Commits all items, or none.
     fn commit(
         &self,
-        connection: &mut PgConnection,
+        session: Session<'_>,
         shard: Shard,
         items: &[Self::Item],
     ) -> impl Future<Output = Result<Self::Receipt, sqlx::Error>> + Send;
@@ -71,12 +72,12 @@ impl<W: BatchWork> BatchCommitter<W> {
 
     /// Commits items of one shard, again if they collide with another transaction.
     async fn try_commit(&mut self, items: &[W::Item]) -> Result<W::Receipt, (Fault, Cause)> {
-        let shard = items.first().map_or_else(Shard::random, W::shard);
         let own = if items.iter().all(|item| self.work.is_relaxed(item)) {
             &mut self.relaxed
         } else {
             &mut self.connection
         };
+        let way = own.way();
         let mut tries = 1;
         loop {
             let connection = match own.get().await {
@@ -85,7 +86,7 @@ impl<W: BatchWork> BatchCommitter<W> {
                 Err(cause) => return Err((Fault::Unavailable, cause)),
             };
             let began = Instant::now();
-            let result = answered(self.work.commit(connection, shard, items)).await;
+            let result = answered(commit(&*self.work, &way, connection, items)).await;
             own.note(&result);
             match result.map_err(|error| (Fault::of(&error), error)) {
                 Ok(receipt) => {
@@ -145,4 +146,24 @@ impl<W: BatchWork> Committer for BatchCommitter<W> {
             }
         }
     }
+}
+
+/// Commits items of one shard, in a transaction of the work's own or one around it.
+async fn commit<W: BatchWork>(
+    work: &W,
+    way: &Way,
+    connection: &mut PgConnection,
+    items: &[W::Item],
+) -> Result<W::Receipt, sqlx::Error> {
+    let shard = items.first().map_or_else(Shard::random, W::shard);
+    if way.is_direct() {
+        return work
+            .commit(Session::new(connection, true), shard, items)
+            .await;
+    }
+    let mut transaction = way.begin(connection).await?;
+    let session = Session::new(&mut transaction, false);
+    let receipt = work.commit(session, shard, items).await?;
+    transaction.commit().await?;
+    Ok(receipt)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 use thiserror::Error;
 
 use crate::committer::{BatchCommitter, BatchWork};
@@ -18,6 +18,7 @@ use crate::lanes::{BatchLimits, Lanes};
 use crate::metrics;
 use crate::prepare::PreparedMessage;
 use crate::settle::settle;
+use crate::way::Session;
 
 /// How completions are gathered into commits.
 #[derive(Clone, Debug)]
@@ -159,17 +160,24 @@ impl BatchWork for Settling {
     /// same transaction and only for those that the first let through.
     async fn commit(
         &self,
-        connection: &mut PgConnection,
+        session: Session<'_>,
         shard: Shard,
         completions: &[Completion],
     ) -> Result<HashSet<usize>, sqlx::Error> {
         if completions.iter().all(|end| end.notifications.is_empty()) {
-            return settle(connection, shard, &self.node, completions).await;
+            return settle(session, shard, &self.node, completions).await;
         }
+        let Session { connection, keeps } = session;
         let mut transaction = connection.begin().await?;
-        let ended = settle(&mut transaction, shard, &self.node, completions).await?;
+        let ended = settle(
+            Session::new(&mut transaction, keeps),
+            shard,
+            &self.node,
+            completions,
+        )
+        .await?;
         for (shard, messages) in notifications(completions, &ended) {
-            insert(&mut transaction, shard, &messages).await?;
+            insert(Session::new(&mut transaction, keeps), shard, &messages).await?;
         }
         transaction.commit().await?;
         Ok(ended)

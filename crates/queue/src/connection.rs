@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::{Instant, timeout};
 
 use crate::database::{Queue, STATEMENT_DEADLINE};
 use crate::error::Cause;
 use crate::fault::Fault;
+use crate::way::Way;
 
 /// Longest wait for a connection to open.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -25,7 +26,7 @@ const PING_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A connection that outlives its failures.
 pub(crate) struct OwnConnection {
-    options: Arc<PgConnectOptions>,
+    way: Way,
     open: Option<PgConnection>,
     used: Instant,
     refused: Option<(Instant, Cause)>,
@@ -33,21 +34,26 @@ pub(crate) struct OwnConnection {
 
 impl OwnConnection {
     pub(crate) fn new(queue: &Queue) -> Self {
-        Self::with(queue.options())
+        Self::with(queue.way())
     }
 
     /// One whose commits don't wait for the disk: a crash of the server may undo the last of them.
     pub(crate) fn relaxed(queue: &Queue) -> Self {
-        Self::with(queue.relaxed_options())
+        Self::with(queue.relaxed_way())
     }
 
-    fn with(options: Arc<PgConnectOptions>) -> Self {
+    fn with(way: &Way) -> Self {
         Self {
-            options,
+            way: way.clone(),
             open: None,
             used: Instant::now(),
             refused: None,
         }
+    }
+
+    /// What is to be heeded on it.
+    pub(crate) fn way(&self) -> Way {
+        self.way.clone()
     }
 
     /// The connection; opened if need be. One that lay idle is asked first if it still lives: a
@@ -76,7 +82,7 @@ impl OwnConnection {
         {
             return Err(Arc::clone(cause));
         }
-        let connected = answered_within(CONNECT_DEADLINE, self.options.connect()).await;
+        let connected = answered_within(CONNECT_DEADLINE, self.way.options.connect()).await;
         connected.map_err(|error| {
             let cause = Arc::new(error);
             self.refused = Some((Instant::now(), Arc::clone(&cause)));

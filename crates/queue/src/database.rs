@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use thiserror::Error;
+
+use crate::way::Way;
 
 /// The version of the schema that this program needs: `queue.compatibility.version`.
 pub(crate) const NEEDED_SCHEMA: i32 = 3;
@@ -32,6 +33,13 @@ const SESSION: [(&str, &str); 9] = [
     ("client_min_messages", "warning"),
 ];
 
+/// The same, for commits that a crash of the server may undo.
+const RELAXED_SESSION: [(&str, &str); 9] = {
+    let mut session = SESSION;
+    session[0] = ("synchronous_commit", "off");
+    session
+};
+
 /// Longest wait for a statement's answer. Longer than `statement_timeout`, so that a server that
 /// still answers says itself what became of the statement.
 pub(crate) const STATEMENT_DEADLINE: Duration = Duration::from_secs(10);
@@ -46,6 +54,10 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
     /// Longest wait for one of them.
     pub acquire_timeout: Duration,
+    /// Whether the way leads through a pooler that gives each transaction another session, such as
+    /// PgBouncer in transaction mode. Nothing is kept prepared then, and migrations need another
+    /// way.
+    pub transaction_pooler: bool,
 }
 
 impl DatabaseConfig {
@@ -56,6 +68,7 @@ impl DatabaseConfig {
             url: url.into(),
             max_connections: 8,
             acquire_timeout: Duration::from_secs(5),
+            transaction_pooler: false,
         }
     }
 }
@@ -66,6 +79,7 @@ impl fmt::Debug for DatabaseConfig {
         f.debug_struct("DatabaseConfig")
             .field("max_connections", &self.max_connections)
             .field("acquire_timeout", &self.acquire_timeout)
+            .field("transaction_pooler", &self.transaction_pooler)
             .finish_non_exhaustive()
     }
 }
@@ -113,8 +127,8 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Queue {
     pool: PgPool,
-    options: Arc<PgConnectOptions>,
-    relaxed: Arc<PgConnectOptions>,
+    way: Way,
+    relaxed: Way,
 }
 
 impl Queue {
@@ -125,20 +139,19 @@ impl Queue {
     pub fn connect(config: &DatabaseConfig) -> BoxFuture<'_, Result<Self, ConnectError>> {
         // Boxed for the sake of build time, as every `Answer` is.
         Box::pin(async move {
-            let options = session_options(&config.url).map_err(ConnectError::Url)?;
+            let way = way(config, &SESSION)?;
             let pool = PgPoolOptions::new()
                 .max_connections(config.max_connections)
                 .acquire_timeout(config.acquire_timeout)
-                .connect_with(options.clone())
+                .connect_with(PgConnectOptions::clone(&way.options))
                 .await
                 .map_err(ConnectError::Unreachable)?;
-            check_durability(&pool).await?;
-            check_compatibility(&pool).await?;
+            check(&pool).await?;
             crate::metrics::observe(&pool);
             Ok(Self {
                 pool,
-                relaxed: Arc::new(options.clone().options([("synchronous_commit", "off")])),
-                options: Arc::new(options),
+                relaxed: self::way(config, &RELAXED_SESSION)?,
+                way,
             })
         })
     }
@@ -148,14 +161,14 @@ impl Queue {
         &self.pool
     }
 
-    /// How to open a connection of one's own.
-    pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
-        Arc::clone(&self.options)
+    /// The way to the server.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
-    /// How to open a connection whose commits don't wait for the disk.
-    pub(crate) fn relaxed_options(&self) -> Arc<PgConnectOptions> {
-        Arc::clone(&self.relaxed)
+    /// The way for commits that don't wait for the disk.
+    pub(crate) fn relaxed_way(&self) -> &Way {
+        &self.relaxed
     }
 }
 
@@ -168,16 +181,30 @@ impl fmt::Debug for Queue {
     }
 }
 
-fn session_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url)?
+fn way(config: &DatabaseConfig, settings: &[(&str, &str)]) -> Result<Way, ConnectError> {
+    let options = PgConnectOptions::from_str(&config.url)
+        .map_err(ConnectError::Url)?
         .application_name("chasqui queue")
-        .options(SESSION)
-        .disable_statement_logging())
+        .disable_statement_logging();
+    Ok(if config.transaction_pooler {
+        Way::by_transactions(options, settings)
+    } else {
+        Way::direct(options, settings)
+    })
 }
 
-async fn check_durability(pool: &PgPool) -> Result<(), ConnectError> {
+/// What must be true before the queue is used. One transaction: through some poolers, each
+/// statement would meet another session than the one that prepared it.
+async fn check(pool: &PgPool) -> Result<(), ConnectError> {
+    let mut transaction = pool.begin().await.map_err(ConnectError::Unreachable)?;
+    check_durability(&mut transaction).await?;
+    check_compatibility(&mut transaction).await
+}
+
+async fn check_durability(connection: &mut PgConnection) -> Result<(), ConnectError> {
     let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync')")
-        .fetch_one(pool)
+        .persistent(false)
+        .fetch_one(connection)
         .await
         .map_err(ConnectError::Unreachable)?;
     if fsync == "on" {
@@ -188,10 +215,11 @@ async fn check_durability(pool: &PgPool) -> Result<(), ConnectError> {
 }
 
 /// Additive migrations of newer programs only raise `version`, and are welcome.
-async fn check_compatibility(pool: &PgPool) -> Result<(), ConnectError> {
+async fn check_compatibility(connection: &mut PgConnection) -> Result<(), ConnectError> {
     let known: Option<bool> =
         sqlx::query_scalar("SELECT to_regclass('queue.compatibility') IS NOT NULL")
-            .fetch_one(pool)
+            .persistent(false)
+            .fetch_one(&mut *connection)
             .await
             .map_err(ConnectError::Unreachable)?;
     if known != Some(true) {
@@ -199,7 +227,8 @@ async fn check_compatibility(pool: &PgPool) -> Result<(), ConnectError> {
     }
     let found: Option<(i32, i32)> =
         sqlx::query_as("SELECT version, serves_from FROM queue.compatibility")
-            .fetch_optional(pool)
+            .persistent(false)
+            .fetch_optional(connection)
             .await
             .map_err(ConnectError::Unreachable)?;
     let (found, oldest) = found.ok_or(ConnectError::SchemaMissing)?;

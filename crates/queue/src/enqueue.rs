@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::PgConnection;
-
 use crate::committer::{BatchCommitter, BatchWork};
 use crate::database::Queue;
 use crate::error::{Cause, EnqueueError};
@@ -17,6 +15,7 @@ use crate::message::NewMessage;
 use crate::metrics;
 use crate::prepare::PreparedMessage;
 use crate::shard_clock::ShardClock;
+use crate::way::Session;
 
 /// How messages are gathered into commits.
 #[derive(Clone, Copy, Debug)]
@@ -171,11 +170,11 @@ impl BatchWork for Insertion {
 
     async fn commit(
         &self,
-        connection: &mut PgConnection,
+        session: Session<'_>,
         shard: Shard,
         messages: &[PreparedMessage],
     ) -> Result<(), sqlx::Error> {
-        insert(connection, shard, messages).await?;
+        insert(session, shard, messages).await?;
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         let count = messages.len() as u64;
         self.counters.messages.fetch_add(count, Ordering::Relaxed);

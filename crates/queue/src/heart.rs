@@ -14,6 +14,8 @@ use crate::database::Queue;
 use crate::ids::IncarnationId;
 use crate::liveness::{Observer, ObserverConfig, Stopped};
 use crate::metrics;
+use crate::statement::read_all;
+use crate::way::Way;
 
 /// How a heart beats.
 #[derive(Clone, Copy, Debug)]
@@ -253,21 +255,22 @@ impl Pacemaker {
 
     async fn raise_and_read(&mut self) -> Result<Snapshot, String> {
         let deadline = self.deadline();
+        let way = self.connection.way();
         let connection = self.connection.get().await.map_err(|e| e.to_string())?;
-        let result = answered_within(deadline, beat(connection, self.incarnation)).await;
+        let result = answered_within(deadline, beat(&way, connection, self.incarnation)).await;
         self.connection.note(&result);
         result.map_err(|error| error.to_string())
     }
 
     async fn pronounce(&mut self, stopped: Stopped) {
-        let deadline = self.deadline();
+        let (deadline, way) = (self.deadline(), self.connection.way());
         let Ok(connection) = self.connection.get().await else {
             return;
         };
         let query = sqlx::query(PRONOUNCE)
             .bind(stopped.incarnation.0)
             .bind(stopped.heartbeat);
-        let result = answered_within(deadline, query.execute(connection)).await;
+        let result = answered_within(deadline, way.done(connection, query)).await;
         self.connection.note(&result);
         match result {
             Ok(done) if done.rows_affected() > 0 => {
@@ -286,13 +289,13 @@ impl Pacemaker {
 }
 
 async fn beat(
+    way: &Way,
     connection: &mut PgConnection,
     incarnation: IncarnationId,
 ) -> Result<Snapshot, sqlx::Error> {
-    let rows: Vec<(bool, Option<i64>, Option<i64>)> = sqlx::query_as(BEAT)
-        .bind(incarnation.0)
-        .fetch_all(connection)
-        .await?;
+    let query = sqlx::query(BEAT).bind(incarnation.0);
+    let rows = way.rows(connection, query).await?;
+    let rows: Vec<(bool, Option<i64>, Option<i64>)> = read_all(&rows)?;
     Ok(Snapshot {
         alive: rows.iter().all(|(alive, ..)| *alive),
         others: rows

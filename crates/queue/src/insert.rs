@@ -3,12 +3,12 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt as _;
 
 use crate::columns::{ContentColumn, body_column, bytea_array, int_array, one_line};
 use crate::ids::{Shard, Tenant};
 use crate::prepare::{FIRST_ATTEMPT, PreparedMessage, PreparedUnit};
+use crate::way::Session;
 
 /// A column of many rows. `unnest` stands in the select list, where it streams; as a table function
 /// it would copy all content to a tuple store first.
@@ -105,7 +105,7 @@ fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {
 /// # Errors
 /// Whatever the database says; with a data error, one of the messages is at fault.
 pub(crate) async fn insert<M: Borrow<PreparedMessage>>(
-    connection: &mut PgConnection,
+    session: Session<'_>,
     shard: Shard,
     messages: &[M],
 ) -> Result<(), sqlx::Error> {
@@ -179,7 +179,8 @@ pub(crate) async fn insert<M: Borrow<PreparedMessage>>(
         .bind(units().map(|row| row.numbers()).bind_iter())
         .bind(accepted.keys().map(|tenant| tenant.0).bind_iter())
         .bind(accepted.values().copied().bind_iter())
-        .execute(connection)
+        .persistent(session.keeps)
+        .execute(session.connection)
         .await
         .map(drop)
 }

@@ -65,6 +65,7 @@ mod suspect;
 mod top;
 mod trace;
 mod watermark;
+mod way;
 
 pub use admin::{Filter, QueueCount, QueuedUnit, UnitPosition, UnitState};
 pub use census::Census;

@@ -54,6 +54,8 @@ impl Patient {
     }
 
     fn rows<'a>(&'a mut self, statement: Statement<'a>) -> Answer<'a, Vec<PgRow>> {
+        // Such a statement comes rarely: it isn't worth keeping, and some poolers forbid it.
+        let statement = statement.persistent(false);
         Box::pin(answered_within(DEADLINE, statement.fetch_all(&mut *self.0)))
     }
 
@@ -69,7 +71,8 @@ fn open<'a>(
     Box::pin(async move {
         let mut transaction = answered(queue.pool().begin()).await?;
         for setting in settings {
-            answered(sqlx::query(*setting).execute(&mut *transaction)).await?;
+            let setting = sqlx::query(*setting).persistent(false);
+            answered(setting.execute(&mut *transaction)).await?;
         }
         Ok(transaction)
     })

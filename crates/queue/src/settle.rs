@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use smtp::EnhancedStatus;
-use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt as _;
 use time::OffsetDateTime;
 
@@ -12,6 +11,7 @@ use crate::completion::{Completion, Rest, Settlement};
 use crate::ids::{Shard, Tenant};
 use crate::journal::JournalEntry;
 use crate::lookup::{at_message, at_unit};
+use crate::way::Session;
 
 /// Ends attempts at units of one shard: one statement, hence one transaction and one round trip.
 ///
@@ -150,7 +150,7 @@ SELECT i FROM ended
 /// # Errors
 /// Whatever the database says; with a data error, one of the completions is at fault.
 pub(crate) async fn settle(
-    connection: &mut PgConnection,
+    session: Session<'_>,
     shard: Shard,
     node: &str,
     completions: &[Completion],
@@ -246,7 +246,8 @@ pub(crate) async fn settle(
                 .map(|(end, _)| end.completion.message_id.as_deref())
                 .bind_iter(),
         );
-    let ended: Vec<i32> = query.fetch_all(connection).await?;
+    let query = query.persistent(session.keeps);
+    let ended: Vec<i32> = query.fetch_all(session.connection).await?;
     Ok(ended
         .into_iter()
         .filter_map(|i| usize::try_from(i).ok())

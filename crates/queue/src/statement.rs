@@ -55,11 +55,17 @@ impl Queue {
 
     /// The rows of a statement as they come.
     pub(crate) fn rows<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, Vec<PgRow>> {
-        Box::pin(answered(statement.fetch_all(self.pool())))
+        Box::pin(answered(async move {
+            let mut connection = self.pool().acquire().await?;
+            self.way().rows(&mut connection, statement).await
+        }))
     }
 
     fn done<'a>(&'a self, statement: Statement<'a>) -> Answer<'a, PgQueryResult> {
-        Box::pin(answered(statement.execute(self.pool())))
+        Box::pin(answered(async move {
+            let mut connection = self.pool().acquire().await?;
+            self.way().done(&mut connection, statement).await
+        }))
     }
 }
 

@@ -99,7 +99,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, S
     let hand_off = RelayHandOff::new(handed_off, sink.clone());
     let routes = Routes::new(arc_swap::ArcSwap::from_pointee(route_table(&config)?));
     let directory = directory(&config)?;
-    queue::migrate(config.database.url())
+    wiring::migrate_queue(&config.database)
         .await
         .map_err(StartError::Migrate)?;
     let queue = Queue::connect(&wiring::database(&config.database))

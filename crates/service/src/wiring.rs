@@ -78,8 +78,21 @@ pub fn database(section: &DatabaseSection) -> DatabaseConfig {
     DatabaseConfig {
         max_connections: section.max_connections,
         acquire_timeout: section.acquire_timeout,
+        transaction_pooler: section.transaction_pooler,
         ..DatabaseConfig::new(section.url())
     }
+}
+
+/// Brings the queue's schema up to date. Not through a transaction pooler: migrations hold a lock of
+/// their session, which is none there.
+///
+/// # Errors
+/// Any [`queue::MigrationError`].
+pub async fn migrate_queue(section: &DatabaseSection) -> Result<(), queue::MigrationError> {
+    if section.transaction_pooler {
+        return Ok(());
+    }
+    queue::migrate(section.url()).await
 }
 
 /// The certificate for SMTP clients.

@@ -9,7 +9,7 @@ use rpc::hand_off::{HandOff, Producer};
 use rpc::{GrpcServer, GrpcServerError};
 use service::Tasks;
 use service::config::Problem;
-use service::wiring::{bind, database, grpc_server, tls_files};
+use service::wiring::{bind, database, grpc_server, migrate_queue, tls_files};
 use smtp_net::ReloadingTls;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, S
 async fn connect(config: &Config) -> Result<Shared, StartError> {
     let directory = wiring::directory(config).map_err(StartError::Config)?;
     let relay = wiring::relay(config).map_err(StartError::Config)?;
-    queue::migrate(config.database.url())
+    migrate_queue(&config.database)
         .await
         .map_err(StartError::Migrate)?;
     let queue = Queue::connect(&database(&config.database))

@@ -64,6 +64,10 @@ pub struct DatabaseSection {
     /// Longest wait for one of them. Default 5s.
     #[serde(deserialize_with = "duration")]
     pub acquire_timeout: Duration,
+    /// Whether the way leads through a pooler that gives each transaction another session, such as
+    /// PgBouncer in transaction mode. The service doesn't migrate then: `chasqui migrate` does, over
+    /// a direct way. Default false.
+    pub transaction_pooler: bool,
 }
 
 impl DatabaseSection {
@@ -80,6 +84,7 @@ impl Default for DatabaseSection {
             url: None,
             max_connections: 8,
             acquire_timeout: Duration::from_secs(5),
+            transaction_pooler: false,
         }
     }
 }
