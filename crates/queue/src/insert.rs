@@ -73,7 +73,7 @@ SELECT $1, ",
 
 /// Messages of any kind. The row of one with several units is updated as they end, and must be
 /// small.
-const ANY: &str = insert!(
+pub(crate) const ANY: &str = insert!(
     each,
     "",
     "",
@@ -84,9 +84,9 @@ content AS (
 ),"
 );
 /// Messages of one unit each.
-const SOLE: &str = insert!(each, ", content", ", unnest($15::bytea[])", "");
+pub(crate) const SOLE: &str = insert!(each, ", content", ", unnest($15::bytea[])", "");
 /// One message of one unit.
-const ONE: &str = insert!(only, ", content", ", ($15::bytea[])[1]", "");
+pub(crate) const ONE: &str = insert!(only, ", content", ", ($15::bytea[])[1]", "");
 
 /// The statement for a batch.
 fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {

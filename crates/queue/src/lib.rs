@@ -49,6 +49,8 @@ mod message;
 mod message_id;
 mod metrics;
 mod migrate;
+#[cfg(test)]
+mod one_shard;
 mod patient;
 #[cfg(test)]
 mod plans;

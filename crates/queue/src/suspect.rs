@@ -25,7 +25,7 @@ LIMIT 1
 ";
 
 /// Leases a suspect, if it is still there to be had and its new holder has no other.
-const TAKE_SUSPECT: &str = concat!(
+pub(crate) const TAKE_SUSPECT: &str = concat!(
     "
 WITH u AS (
     UPDATE queue.unit AS u
