@@ -1,9 +1,11 @@
 #!/bin/sh
-# Lets Dovecot look accounts up: a role that reads four columns and nothing else. Runs at each `up`, and gives the role a
-# new password each time, which nobody but Dovecot ever sees.
+# Lets Dovecot look accounts up: a role that reads four columns and nothing else. Runs at each `up`; the password is made
+# once, since a Dovecot that runs wouldn't notice another.
 set -eu
+umask 077
 
-password="$(openssl rand -hex 32)"
+[ -s /run/mailbox/password ] || openssl rand -hex 32 >/run/mailbox/password
+password="$(cat /run/mailbox/password)"
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --set "password=$password" \
   "$(cat /run/secrets/database-url)" >/dev/null <<'SQL'
 SELECT 'CREATE ROLE mailbox LOGIN CONNECTION LIMIT 20'
@@ -12,6 +14,4 @@ ALTER ROLE mailbox PASSWORD :'password';
 GRANT USAGE ON SCHEMA directory TO mailbox;
 GRANT SELECT (domain, local_part, password_hash, disabled) ON directory.account TO mailbox;
 SQL
-
-umask 077
 echo "connect = host=postgres dbname=chasqui user=mailbox password=$password" >/run/mailbox/connect.conf
