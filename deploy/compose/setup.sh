@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes what wasn't given: passwords in /run/secrets, and a certificate in /etc/chasqui/tls. Each file is made once, and
+# Makes what wasn't given: passwords in /run/secrets, and a certificate in /run/tls. Each file is made once, and
 # readable for its user alone: ours is 10001, Grafana's 472.
 set -eu
 
@@ -21,7 +21,7 @@ echo "postgres://chasqui:$(cat /run/secrets/database-password)@postgres/chasqui"
 random | secret grpc-token 10001
 random | secret grafana-password 472
 
-cd /etc/chasqui/tls
+cd /run/tls
 if [ ! -e certificate.pem ] && [ ! -e key.pem ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=$HOST_NAME" \
     -addext "subjectAltName=DNS:$HOST_NAME" -keyout key.pem -out certificate.pem 2>/dev/null
