@@ -18,5 +18,6 @@ mod processes;
 mod submitting;
 
 mod peers;
+mod runbook;
 mod submitted_to_mailbox;
 mod walls;

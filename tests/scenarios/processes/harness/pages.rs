@@ -42,10 +42,11 @@ impl Metrics {
         Some(value.parse().unwrap())
     }
 
-    /// The names of all series, without labels.
+    /// The names of all metrics, and of all series without their labels: a histogram has several.
     pub(crate) fn names(&self) -> BTreeSet<String> {
-        let series = self.0.lines().filter(|line| !line.starts_with('#'));
-        series
+        let lines = self.0.lines().filter(|line| !line.starts_with("# HELP"));
+        lines
+            .map(|line| line.strip_prefix("# TYPE ").unwrap_or(line))
             .filter_map(|line| line.split(['{', ' ']).next())
             .map(str::to_owned)
             .collect()
