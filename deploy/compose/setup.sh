@@ -4,22 +4,23 @@
 set -eu
 
 random() { openssl rand -hex 32; }
+database_url() { echo "postgres://chasqui:$(cat /run/secrets/database-password)@postgres/chasqui"; }
 
-# secret NAME OWNER: keeps standard input under this name, unless there is something already. A file appears whole or
-# not at all: Postgres would never again have another password than the first.
+# secret NAME OWNER COMMAND: keeps what the command says under this name, unless there is something already. A file
+# appears whole or not at all: Postgres would never again have another password than the first.
 secret() {
   [ ! -s "/run/secrets/$1" ] || return 0
-  cat >"/run/secrets/.$1"
+  "$3" >"/run/secrets/.$1"
   chmod 0400 "/run/secrets/.$1"
   chown "$2" "/run/secrets/.$1"
   mv "/run/secrets/.$1" "/run/secrets/$1"
   echo "setup: made the secret $1"
 }
 
-random | secret database-password 0
-echo "postgres://chasqui:$(cat /run/secrets/database-password)@postgres/chasqui" | secret database-url 10001
-random | secret grpc-token 10001
-random | secret grafana-password 472
+secret database-password 0 random
+secret database-url 10001 database_url
+secret grpc-token 10001 random
+secret grafana-password 472 random
 
 cd /run/tls
 if [ ! -e certificate.pem ] && [ ! -e key.pem ]; then
