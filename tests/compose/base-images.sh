@@ -17,6 +17,7 @@ lacks() { ! docker image inspect "$1" >/dev/null 2>&1; }
 
 make_debian() {
   local root
+  command -v debootstrap >/dev/null || { echo "base-images: install debootstrap" >&2; exit 1; }
   root="$(mktemp -d)"
   debootstrap --variant=minbase "$SUITE" "$root" "$MIRROR" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; exit 1; }
   # The slim image has no manuals either.

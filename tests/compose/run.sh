@@ -3,8 +3,8 @@
 # the published ports, and takes parts of the fleet away under load. Whatever was acknowledged must be in a mailbox at
 # the end, and the ledger balanced.
 #
-# For root on Debian, with docker.io, docker-compose, python3 and openssl; starts dockerd if none runs. Without an image
-# registry, base images are made by base-images.sh.
+# For root on Debian, with docker.io, docker-compose and python3; starts dockerd if none runs. Without an image registry,
+# base images are made by base-images.sh, which needs debootstrap and cargo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -144,10 +144,13 @@ expect_real_address() {
 }
 
 first_mail() {
+  local tag
   mail first
   within 30 "both are delivered" settled
   mail read "bob@$DOMAIN" 2 >"$work/read"
-  grep -q 'X-Tag: submitted' "$work/read" && grep -q 'X-Tag: received' "$work/read" || fail "not both are in bob's mailbox"
+  for tag in submitted received; do
+    grep -q "X-Tag: $tag" "$work/read" || fail "bob's mailbox lacks the message that was $tag"
+  done
   told "one submitted with TLS and AUTH, one received: both read back by IMAP"
   expect_real_address
 }
@@ -296,6 +299,7 @@ clean_up() {
     compose ps
     [ ! -s "$work/load" ] || cat "$work/load"
   fi
+  if [ -z "$passed" ] && [ -n "$engine" ]; then tail -n 5 "$work/dockerd.log"; fi
   say "down"
   compose down --volumes --remove-orphans >"$work/down" 2>&1 || cat "$work/down"
   if [ -n "$engine" ]; then kill "$engine"; wait "$engine"; fi
