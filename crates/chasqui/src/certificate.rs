@@ -21,7 +21,7 @@ pub(crate) enum CertificateError {
 }
 
 /// What a certificate says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,

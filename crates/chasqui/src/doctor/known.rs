@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use service::config::{
-    ConfigError, DatabaseSection, ListenSection, TelemetrySection, TlsSection, Validate, load_with,
+    ConfigError, DatabaseSection, ListenSection, Problem, TelemetrySection, TlsSection, Validate,
+    load_with,
 };
 use smtp::Dialect;
 
@@ -145,9 +146,7 @@ fn load<T: DeserializeOwned + Validate>(file: &Path, prefix: &str) -> Result<T, 
         .collect();
     match load_with(Some(file), prefix, environment.clone()) {
         Err(ConfigError::Invalid(problems))
-            if problems
-                .iter()
-                .all(|it| it.problem.key == "database.url" && it.place.is_none()) =>
+            if problems.iter().all(|it| is_missing_database(&it.problem)) =>
         {
             let stand_in = (DATABASE_URL.to_owned(), NO_DATABASE.to_owned());
             load_with(
@@ -158,4 +157,8 @@ fn load<T: DeserializeOwned + Validate>(file: &Path, prefix: &str) -> Result<T, 
         }
         loaded => loaded,
     }
+}
+
+fn is_missing_database(problem: &Problem) -> bool {
+    problem.key == "database.url" && problem.message.starts_with("is missing")
 }

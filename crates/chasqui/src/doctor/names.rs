@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 
 use super::finding::{Finding, Findings};
@@ -91,7 +92,11 @@ async fn about_host(resolver: &TokioResolver, name: &str, findings: &mut Finding
             let remedy = format!(
                 "publish an A or AAAA record of {name}: others refuse mail from a host whose name leads nowhere"
             );
-            findings.problem(name, format!("has no address: {error}"), remedy);
+            findings.problem(
+                name,
+                format!("has no address: {}", in_words(&error)),
+                remedy,
+            );
             return;
         }
     };
@@ -159,7 +164,7 @@ async fn about_domain(
             hosts.collect()
         }
         Err(error) => {
-            findings.problem(domain, format!("has no MX: {error}"), remedy);
+            findings.problem(domain, format!("has no MX: {}", in_words(&error)), remedy);
             return;
         }
     };
@@ -172,6 +177,19 @@ async fn about_domain(
         let found = format!("{found}: not {own}");
         let remedy = format!("make sure that these lead to relays of this fleet; {remedy}");
         findings.warn(domain, found, remedy);
+    }
+}
+
+fn in_words(error: &NetError) -> String {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
+            match *response_code {
+                ResponseCode::NXDomain => "no such name".to_owned(),
+                ResponseCode::NoError => "no such record".to_owned(),
+                code => format!("the DNS answers {code}"),
+            }
+        }
+        error => error.to_string(),
     }
 }
 

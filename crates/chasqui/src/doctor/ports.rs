@@ -26,8 +26,12 @@ const SOCKET: Duration = Duration::from_secs(20);
 
 pub(super) async fn look(known: &Known) -> Vec<Finding> {
     let mut findings = Findings::of("port");
+    let on_file = known.certificates.iter();
+    let on_file: Vec<Certificate> = on_file
+        .filter_map(|(section, _)| Certificate::read(&section.certificate).ok())
+        .collect();
     for socket in &known.sockets {
-        about_socket(socket, &mut findings).await;
+        about_socket(socket, &on_file, &mut findings).await;
     }
     for (service, address) in &known.grpc {
         let subject = format!("{service} {address} (gRPC)");
@@ -42,7 +46,7 @@ pub(super) async fn look(known: &Known) -> Vec<Finding> {
     findings.list
 }
 
-async fn about_socket(socket: &Socket, findings: &mut Findings) {
+async fn about_socket(socket: &Socket, on_file: &[Certificate], findings: &mut Findings) {
     let address = here(socket.listen.address);
     let subject = format!("{} {}", socket.service, socket.listen.address);
     let networks = &socket.listen.proxy_networks;
@@ -59,17 +63,13 @@ async fn about_socket(socket: &Socket, findings: &mut Findings) {
     }
     match greet(socket.clone(), address).await {
         Ok(None) => findings.ok(subject, "answers, without TLS as configured"),
-        Ok(Some(certificate)) => {
+        Ok(Some(shown)) if on_file.contains(&shown) => findings.ok(subject, "answers, with TLS"),
+        Ok(Some(shown)) => {
             findings.ok(subject.clone(), "answers, with TLS");
-            // The file may be newer than what the service has read.
-            let mut served = Findings::of("certificate");
-            judge(
-                &certificate,
-                &socket.host_name,
-                format!("{subject} shows"),
-                &mut served,
-            );
-            findings.list.append(&mut served.list);
+            let mut other = Findings::of("certificate");
+            let subject = format!("{subject} shows another than on file");
+            judge(&shown, &socket.host_name, subject, &mut other);
+            findings.list.append(&mut other.list);
         }
         Err(error) => findings.problem(subject, error, start(socket.service)),
     }

@@ -40,7 +40,8 @@ struct File {
     /// The password.
     #[serde(deserialize_with = "optional_secret")]
     password: Option<SecretString>,
-    /// The authorities that vouch for the server, in PEM. Default: those of the system.
+    /// The authorities that vouch for the server, in PEM. Default: those of the system; this
+    /// machine, and a server without a login, needn't be vouched for.
     ca: Option<PathBuf>,
     /// Our name in EHLO and Message-ID. Default: that of this host.
     host_name: Option<String>,

@@ -4,4 +4,5 @@
 mod directory;
 mod operator;
 mod queue;
+mod sendmail;
 mod usage;
