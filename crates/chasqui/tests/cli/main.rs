@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod directory;
+mod offline;
 mod operator;
 mod queue;
 mod sendmail;
+mod story;
 mod usage;
