@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod directory;
+mod doctor;
 mod offline;
 mod operator;
 mod queue;
