@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod life;
+mod operate;
 mod refusals;
 mod user;

@@ -51,6 +51,10 @@ impl Ports {
         SocketAddr::from(([127, 0, 0, 1], self.0[0]))
     }
 
+    pub(crate) fn submissions(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.0[1]))
+    }
+
     pub(crate) fn flags(&self) -> Vec<String> {
         let flags = FLAGS.into_iter().zip(self.0);
         flags
