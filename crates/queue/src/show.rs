@@ -4,9 +4,11 @@ use sqlx::types::Uuid;
 use time::OffsetDateTime;
 
 use crate::admin::{Filter, QueuedUnit};
+use crate::content::Content;
 use crate::database::Queue;
 use crate::error::QueueError;
 use crate::ids::{IncarnationId, QueueId, UnitId};
+use crate::message_id::{SEARCHED, for_journal};
 use crate::statement::from_row;
 
 /// All that is known of one message. Once it has left the queue, only the journal tells of it.
@@ -47,6 +49,14 @@ from_row! {
         tls: Option<String>,
         traceparent: String,
         reverse_path: String,
+        header: Option<Vec<u8>>,
+    }
+}
+
+impl OriginRow {
+    fn message_id(&mut self, queue_id: QueueId) -> Option<String> {
+        let header = Content::from(self.header.take()?);
+        for_journal(queue_id, Some(&header))
     }
 }
 
@@ -146,10 +156,13 @@ impl AttemptRow {
 }
 
 const ORIGIN: &str = "
-SELECT service, host(client) AS client, hello, login, tls, traceparent,
-       queue.address_text(reverse_path) AS reverse_path
-FROM queue.message
-WHERE shard = $1 AND id = $2
+SELECT m.service, host(m.client) AS client, m.hello, m.login, m.tls, m.traceparent,
+       queue.address_text(m.reverse_path) AS reverse_path,
+       substring(coalesce(m.content, (SELECT c.data FROM queue.content AS c
+                                      WHERE c.shard = m.shard AND c.id = m.id)) FROM 1 FOR $3)
+           AS header
+FROM queue.message AS m
+WHERE m.shard = $1 AND m.id = $2
 ";
 
 const ATTEMPTS: &str = "
@@ -174,8 +187,11 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn show(&self, queue_id: QueueId) -> Result<Option<MessageDetail>, QueueError> {
         let id: Uuid = queue_id.as_uuid();
-        let origin = sqlx::query(ORIGIN).bind(queue_id.shard().column()).bind(id);
-        let origin: Option<OriginRow> = self.fetch_optional(origin).await?;
+        let origin = sqlx::query(ORIGIN)
+            .bind(queue_id.shard().column())
+            .bind(id)
+            .bind(i32::try_from(SEARCHED).unwrap_or(i32::MAX));
+        let mut origin: Option<OriginRow> = self.fetch_optional(origin).await?;
         let attempts = sqlx::query(ATTEMPTS).bind(id).bind(i64::from(MOST));
         let attempts: Vec<AttemptRow> = self.fetch_all(attempts).await?;
         let queued = origin.as_ref();
@@ -189,7 +205,8 @@ impl Queue {
         let (trace, reverse_path) = (trace.clone(), reverse_path.clone());
         let message_id = attempts
             .iter()
-            .find_map(|attempt| attempt.message_id.clone());
+            .find_map(|attempt| attempt.message_id.clone())
+            .or_else(|| origin.as_mut()?.message_id(queue_id));
         let attempts: Vec<AttemptRecord> = attempts
             .into_iter()
             .map(|attempt| attempt.into_record(queue_id))

@@ -189,6 +189,7 @@ async fn a_message_id_is_found_before_the_first_attempt() {
     let stories = post.operator.tells(&["trace", "late@app.example.org"]);
     assert_eq!(stories.as_array().unwrap().len(), 1, "{stories}");
     assert_eq!(stories[0]["queue_id"], id.to_string());
+    assert_eq!(stories[0]["message_id"], "late@app.example.org");
 }
 
 #[tokio::test]
