@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use smtp::EnhancedStatus;
 use time::OffsetDateTime;
 
+use crate::content::Content;
 use crate::journal::JournalEntry;
 use crate::lease::{Lease, LeasedUnit};
 use crate::message::NewMessage;
@@ -109,6 +110,16 @@ impl Completion {
             journal: Vec::new(),
             notifications: Vec::new(),
         }
+    }
+
+    /// Adds what the journal keeps of the content, where the unit came without it.
+    #[must_use]
+    pub fn about(mut self, content: &Content) -> Self {
+        let queue_id = self.unit.lease.unit.queue_id;
+        self.message_id = self
+            .message_id
+            .or_else(|| message_id::for_journal(queue_id, Some(content)));
+        self
     }
 
     /// Adds the attempt's journal: an entry per group of recipients that fared alike. It is

@@ -8,6 +8,7 @@ mod expiry;
 mod far_end_limits;
 mod greylisting;
 mod hold_and_discard;
+mod journal;
 mod large_message;
 mod mail_exchangers;
 mod no_notification;

@@ -95,6 +95,7 @@ impl Conclude {
             .filter(|failure| nobody_heard && failure.suspends_destination());
         let story = notification.as_ref().map(NotificationStory::new);
         let completion = Completion::new(unit, settled, rest)
+            .about(content)
             .journalled(journal)
             .notifying(notification);
         Conclusion {
