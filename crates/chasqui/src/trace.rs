@@ -162,8 +162,16 @@ impl Story {
             login: detail.login,
             tls: detail.tls,
         });
+        let made_at = detail.queue_id.created_at();
+        // A report has its name a moment before the failure that it is about is on record.
+        let cause = self
+            .events
+            .iter()
+            .map(|event| event.at.0)
+            .filter(|at| *at >= made_at);
+        let cause = cause.min().filter(|_| first == "reported");
         self.events.push(Event {
-            at: When(detail.queue_id.created_at()),
+            at: When(cause.unwrap_or(made_at)),
             event: first,
             queue_id: queue_id.clone(),
             origin,
