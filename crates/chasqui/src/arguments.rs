@@ -42,7 +42,7 @@ pub(crate) enum Noun {
     /// What became of a message: accepted, attempts, reports; also when it is gone
     Trace(TraceCommand),
     /// Submit a message from standard input, as sendmail does; also when called as sendmail
-    Sendmail(SendmailCommand),
+    Sendmail(Box<SendmailCommand>),
     /// Look for what ails the fleet: database, relays, DNS, certificates, ports, disk
     Doctor(DoctorCommand),
     /// Services' configuration files

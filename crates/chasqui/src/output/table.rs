@@ -87,6 +87,8 @@ pub(crate) fn size(octets: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -34,7 +34,7 @@ struct File {
     /// Default 25; with a login 587, or 465 if `tls` is `implicit`.
     port: Option<u16>,
     /// Default: `offered`; with a login `starttls`.
-    tls: Option<Tls>,
+    tls: Option<Encryption>,
     /// Who logs in.
     login: Option<String>,
     /// The password.
@@ -66,20 +66,20 @@ impl Default for File {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Tls {
+enum Encryption {
     None,
     Offered,
     StartTls,
     Implicit,
 }
 
-impl From<Tls> for Security {
-    fn from(tls: Tls) -> Self {
+impl From<Encryption> for Security {
+    fn from(tls: Encryption) -> Self {
         match tls {
-            Tls::None => Self::Plain,
-            Tls::Offered => Self::Offered,
-            Tls::StartTls => Self::Demanded,
-            Tls::Implicit => Self::Implicit,
+            Encryption::None => Self::Plain,
+            Encryption::Offered => Self::Offered,
+            Encryption::StartTls => Self::Demanded,
+            Encryption::Implicit => Self::Implicit,
         }
     }
 }
@@ -102,7 +102,8 @@ impl Validate for File {
                 "goes with `password`: give both or neither",
             ));
         }
-        if self.login.is_some() && matches!(self.tls, Some(Tls::None | Tls::Offered)) {
+        if self.login.is_some() && matches!(self.tls, Some(Encryption::None | Encryption::Offered))
+        {
             let message = "must be starttls or implicit: a password is not sent in plaintext";
             problems.push(Problem::new("tls", message));
         }
@@ -139,9 +140,9 @@ impl Settings {
     fn new(file: File) -> Result<Self, SendmailError> {
         let login = file.login.zip(file.password);
         let default = if login.is_some() {
-            Tls::StartTls
+            Encryption::StartTls
         } else {
-            Tls::Offered
+            Encryption::Offered
         };
         let security = Security::from(file.tls.unwrap_or(default));
         let port = match security {
