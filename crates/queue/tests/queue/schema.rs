@@ -1,9 +1,9 @@
 //! Migrations, and which schemas a program works with.
 
-use queue::{ConnectError, DatabaseConfig, Queue};
+use queue::{ConnectError, DatabaseConfig, Queue, QueueId, Shard};
 use testkit::TestDatabase;
 
-use crate::support::{execute, wait_for_blocked};
+use crate::support::{execute, value, wait_for_blocked};
 
 async fn connect(database: &TestDatabase) -> Result<Queue, ConnectError> {
     Queue::connect(&DatabaseConfig::new(database.url())).await
@@ -105,4 +105,31 @@ async fn errors_name_no_passwords() {
     let error = Queue::connect(&config).await.unwrap_err();
     let told = format!("{config:?} {error} {error:?}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+/// As programs before migration 0007 do, beside newer ones in the same fleet.
+#[tokio::test]
+async fn programs_that_know_no_message_id_still_write_the_journal() {
+    let database = testkit::database().await;
+    queue::migrate(database.url()).await.unwrap();
+    let mut connection = database.connect().await;
+    let serves_from: i32 = value(
+        &mut connection,
+        "SELECT serves_from FROM queue.compatibility",
+    )
+    .await;
+    assert_eq!(serves_from, 2);
+    let id = QueueId::generate(Shard::new(3).unwrap());
+    let insert = format!(
+        "INSERT INTO queue.attempt (shard, node, fenced, message, unit, attempt, incarnation,
+             domain, reverse_path, delay_ms, traceparent, recipients, outcome, status, reply,
+             duration_ms)
+         VALUES (3, 'mx1', false, '{id}', 0, 1, 1, 'example.net', 'a@example.org', 5,
+             '00-0123456789abcdef0123456789abcdef-0123456789abcdef-00',
+             ARRAY['b@example.net'::bytea], 'delivered', '2.0.0', '250 ok', 5)"
+    );
+    execute(&mut connection, &insert).await;
+    let queue = connect(&database).await.unwrap();
+    let shown = queue.show(id).await.unwrap().unwrap();
+    assert_eq!((shown.message_id, shown.attempts.len()), (None, 1));
 }
