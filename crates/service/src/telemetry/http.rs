@@ -1,14 +1,32 @@
 //! Plain HTTP for probes and for Prometheus: `/live`, `/ready` and `/metrics`.
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use prometheus::{Registry, TextEncoder};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
+
+/// Connections at a time: a few probes, a few who collect.
+const MOST_CONNECTIONS: usize = 32;
+/// Longest wait for a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection is closed after so long, whatever is read over it.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+/// The pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The media type of Prometheus' text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,10 +42,44 @@ pub(super) fn pages(health: Health, registry: Registry) -> Router {
 
 /// Serves until `stop`; who reads then is cut off.
 pub(super) async fn serve(socket: TcpListener, pages: Router, stop: CancellationToken) {
-    let served = stop.run_until_cancelled(async { axum::serve(socket, pages).await });
-    if let Some(Err(error)) = served.await {
-        tracing::error!(%error, "probes and Prometheus are no longer answered");
+    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    while let Some(accepted) = stop.run_until_cancelled(next(&socket, &slots)).await {
+        match accepted {
+            Ok((stream, slot)) => {
+                let answering = answer(stream, pages.clone(), stop.clone());
+                tokio::spawn(async move {
+                    answering.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a probe or Prometheus was not answered");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
+}
+
+/// The next connection that there is room for; others wait in the system's queue.
+async fn next(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await;
+    let slot = slot.map_err(io::Error::other)?;
+    let (stream, _) = socket.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn answer(stream: TcpStream, pages: Router, stop: CancellationToken) {
+    let pages = TowerToHyperService::new(pages);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), pages);
+    let connection = timeout(LONGEST_CONNECTION, connection);
+    // Whoever went away or took too long comes again.
+    let _ = stop.run_until_cancelled(connection).await;
 }
 
 fn ready(health: &Health) -> (StatusCode, String) {
