@@ -53,7 +53,7 @@ pub(crate) enum Noun {
     Completions(CompletionsCommand),
 }
 
-/// The program called as `mailq`.
+/// The queue as sendmail and Postfix print it
 #[derive(Debug, Parser)]
 #[command(name = "mailq", version)]
 pub(crate) struct MailqArguments {
@@ -61,7 +61,7 @@ pub(crate) struct MailqArguments {
     pub(crate) command: MailqCommand,
 }
 
-/// The program called as `sendmail`.
+/// Submit a message from standard input
 #[derive(Debug, Parser)]
 #[command(name = "sendmail")]
 pub(crate) struct SendmailArguments {

@@ -49,6 +49,9 @@ pub(crate) struct SendmailCommand {
     /// Options of sendmail: i is heard, others are ignored
     #[arg(short = 'o', value_name = "OPTION", action = ArgAction::Append)]
     options: Vec<String>,
+    /// Run the queue, which relays do by themselves
+    #[arg(short = 'q', hide = true)]
+    run_queue: bool,
     /// The configuration file
     #[arg(short = 'C', value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -106,6 +109,11 @@ pub(super) enum Mode {
 
 impl SendmailCommand {
     pub(super) fn mode(&self) -> Result<Mode, SendmailError> {
+        if self.run_queue {
+            return Ok(Mode::Refused(
+                "-q: relays run the queue by themselves; `chasqui queue flush` hurries them",
+            ));
+        }
         match self.mode.as_str() {
             "m" => Ok(Mode::Deliver),
             "s" => Ok(Mode::Refused(

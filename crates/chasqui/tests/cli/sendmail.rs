@@ -190,6 +190,7 @@ fn wrong_usage_and_what_is_no_work_of_ours_are_told() {
     for (arguments, status, says) in [
         (&["-bs"][..], 69, "connect to submission or relay"),
         (&["-bd"], 69, "start relay and submission"),
+        (&["-q"], 69, "chasqui queue flush"),
         (&["-bz", "a@b.example"], 64, "-bz is no mode"),
         (&[], 64, "nobody is named"),
         (&["--nonsense"], 64, "unexpected argument"),
