@@ -7,13 +7,13 @@ use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use time::OffsetDateTime;
 
 use crate::connection::answered_within;
 use crate::database::{ConnectError, NEEDED_SCHEMA, PROGRAM};
-use crate::statement::from_row;
+use crate::statement::{from_row, read_all, read_one};
 
 /// Longest wait for the connection, and for each answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -174,7 +174,7 @@ impl RelayRow {
 }
 
 /// Looks at the database and at the fleet's heartbeats, which takes some seconds where there are
-/// any.
+/// any. The way may lead through a pooler.
 ///
 /// # Errors
 /// [`ConnectError::Url`] and [`ConnectError::Unreachable`].
@@ -184,6 +184,9 @@ pub fn inspect(url: &str) -> BoxFuture<'_, Result<Inspection, ConnectError>> {
         let options = PgConnectOptions::from_str(url)
             .map_err(ConnectError::Url)?
             .application_name("chasqui doctor")
+            .statement_cache_capacity(0)
+            // A start-up parameter that poolers don't know.
+            .extra_float_digits(None)
             .disable_statement_logging();
         let connection = answered_within(DEADLINE, options.connect()).await;
         let mut connection = connection.map_err(ConnectError::Unreachable)?;
@@ -195,11 +198,9 @@ pub fn inspect(url: &str) -> BoxFuture<'_, Result<Inspection, ConnectError>> {
 }
 
 async fn look(connection: &mut PgConnection) -> Result<Inspection, sqlx::Error> {
-    let server = sqlx::query_as(SERVER).fetch_one(&mut *connection);
-    let server: ServerFacts = answered_within(DEADLINE, server).await?;
+    let server = read_one(&rows(connection, SERVER).await?)?;
     let clock = read_clock(connection).await?;
-    let has_schema = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection);
-    let has_schema: bool = answered_within(DEADLINE, has_schema).await?;
+    let (has_schema,): (bool,) = read_one(&rows(connection, HAS_SCHEMA).await?)?;
     if !has_schema {
         return Ok(Inspection {
             server,
@@ -208,12 +209,11 @@ async fn look(connection: &mut PgConnection) -> Result<Inspection, sqlx::Error> 
             relays: Vec::new(),
         });
     }
-    let schema = sqlx::query_as(SCHEMA).fetch_optional(&mut *connection);
-    let schema: Option<(i32, i32)> = answered_within(DEADLINE, schema).await?;
+    let (version, serves_from) = read_one(&rows(connection, SCHEMA).await?)?;
     Ok(Inspection {
         server,
         clock,
-        schema: schema.map(|(version, serves_from)| SchemaFacts {
+        schema: Some(SchemaFacts {
             version,
             needed: NEEDED_SCHEMA,
             serves_from,
@@ -225,11 +225,13 @@ async fn look(connection: &mut PgConnection) -> Result<Inspection, sqlx::Error> 
 
 /// Half-way between question and answer, the clocks are compared.
 async fn read_clock(connection: &mut PgConnection) -> Result<ClockReading, sqlx::Error> {
+    let mut transaction = answered_within(DEADLINE, connection.begin()).await?;
     let began = OffsetDateTime::now_utc();
     let asked = Instant::now();
-    let answer = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection);
-    let server: OffsetDateTime = answered_within(DEADLINE, answer).await?;
+    let answer = sqlx::query("SELECT clock_timestamp()").fetch_one(&mut *transaction);
+    let answer = answered_within(DEADLINE, answer).await?;
     let half = time::Duration::try_from(asked.elapsed() / 2).unwrap_or(time::Duration::MAX);
+    let (server,): (OffsetDateTime,) = FromRow::from_row(&answer)?;
     Ok(ClockReading {
         ahead: server - (began + half),
         uncertainty: half,
@@ -238,16 +240,25 @@ async fn read_clock(connection: &mut PgConnection) -> Result<ClockReading, sqlx:
 
 /// Looks at the heartbeats twice.
 async fn watch(connection: &mut PgConnection) -> Result<Vec<RelayFacts>, sqlx::Error> {
-    let earlier = relays(connection).await?;
+    let earlier: Vec<RelayRow> = read_all(&rows(connection, RELAYS).await?)?;
     if earlier.iter().any(|relay| !relay.fenced) {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
-    let later = relays(connection).await?;
+    let later: Vec<RelayRow> = read_all(&rows(connection, RELAYS).await?)?;
     let facts = earlier.into_iter().map(|relay| relay.into_facts(&later));
     Ok(facts.collect())
 }
 
-async fn relays(connection: &mut PgConnection) -> Result<Vec<RelayRow>, sqlx::Error> {
-    let rows = sqlx::query_as(RELAYS).fetch_all(connection);
-    answered_within(DEADLINE, rows).await
+/// The rows of a statement, in a transaction of its own: some poolers give each another session.
+async fn rows(
+    connection: &mut PgConnection,
+    statement: &'static str,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let reading = async {
+        let mut transaction = connection.begin().await?;
+        let rows = sqlx::query(statement).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    };
+    answered_within(DEADLINE, reading).await
 }
