@@ -119,6 +119,9 @@ impl Queue {
     /// Any [`QueueError`].
     pub async fn find_by_message_id(&self, search: Search<'_>) -> Result<Vec<QueueId>, QueueError> {
         let mut found: Vec<QueueId> = of_our_making(search.wanted).into_iter().collect();
+        // First what is queued: a message goes from there into the journal, never back, so that
+        // none slips through between the two.
+        let queued = self.queued_with_message_id(search.wanted).await?;
         let query = sqlx::query(BY_MESSAGE_ID)
             .bind(search.wanted)
             .bind(search.since)
@@ -128,7 +131,7 @@ impl Queue {
             .fetch_all(query)
             .await?;
         found.extend(queue_ids(rows));
-        found.extend(self.queued_with_message_id(search.wanted).await?);
+        found.extend(queued);
         let mut seen = std::collections::HashSet::new();
         found.retain(|id| seen.insert(*id));
         found.truncate(search.limit as usize);

@@ -43,10 +43,16 @@ async fn a_message_is_submitted_by_sendmail_and_traced_and_the_fleet_is_examined
     })
     .await;
 
-    let stories = tells(&["trace", "job-1@app.example"], &state);
+    // It lies in the mailbox a moment before that is on record.
+    let trace = async || tells(&["trace", "job-1@app.example"], &state);
+    wait_until("the delivery to be on record", async || {
+        let stories = trace().await;
+        let last = stories[0]["events"].as_array().unwrap().last().unwrap();
+        last["event"] == "delivered"
+    })
+    .await;
+    let stories = trace().await;
     assert_eq!(stories[0]["reverse_path"], format!("alice@{DOMAIN}"));
-    let last = stories[0]["events"].as_array().unwrap().last().unwrap();
-    assert_eq!(last["event"], "delivered", "{stories}");
 
     let findings = tells(&["doctor"], &state);
     let ports = findings.as_array().unwrap().iter();

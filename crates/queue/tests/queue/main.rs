@@ -17,6 +17,7 @@ mod incarnations;
 mod inspection;
 mod lease_protocol;
 mod schema;
+mod searches;
 mod steering;
 mod support;
 mod suspects;
