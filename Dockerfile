@@ -34,6 +34,8 @@ RUN find crates -name '*.rs' -exec touch {} + \
 FROM debian:bookworm-slim AS runtime
 RUN groupadd --system --gid 10001 chasqui \
  && useradd --no-log-init --system --uid 10001 --gid chasqui --home-dir /nonexistent --shell /usr/sbin/nologin chasqui
+# Whom the world trusts: for OTLP over TLS, and for `chasqui sendmail`.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER 10001:10001
 LABEL org.opencontainers.image.vendor="Chasqui" \
       org.opencontainers.image.url="https://github.com/chasqui-mail/chasqui" \

@@ -6,8 +6,12 @@ umask 077
 
 [ -s /run/mailbox/password ] || openssl rand -hex 32 >/run/mailbox/password
 password="$(cat /run/mailbox/password)"
-psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --set "password=$password" \
-  "$(cat /run/secrets/database-url)" >/dev/null <<'SQL'
+# No secret stands in a command line, which every user of the machine may read.
+export PGHOST=postgres PGDATABASE=chasqui PGUSER=chasqui
+PGPASSWORD="$(cat /run/secrets/database-password)"
+export PGPASSWORD
+psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 >/dev/null <<SQL
+\set password '$password'
 SELECT 'CREATE ROLE mailbox LOGIN CONNECTION LIMIT 20'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mailbox') \gexec
 ALTER ROLE mailbox PASSWORD :'password';
