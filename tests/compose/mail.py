@@ -89,13 +89,21 @@ class Book:
         if isinstance(error, smtplib.SMTPRecipientsRefused):
             code = max(code for code, _ in error.recipients.values())
         if code is None or code < 0:
-            what = "connections broken"
+            self.count("connections broken")
         else:
-            what = "refused for now (4xx)" if code < 500 else "refused for good (5xx)"
+            self.refused(code, error)
+
+    def refused(self, code, said):
+        if code < 500:
+            self.count("refused for now (4xx)")
+        else:
+            self.count("refused for good (5xx)", f"refused for good: {said}")
+
+    def count(self, what, remark=None):
         with self.lock:
             self.counts[what] += 1
-            if what.startswith("refused for good"):
-                print(f"refused for good: {error}", file=sys.stderr)
+            if remark:
+                print(remark, file=sys.stderr)
 
 
 class Client(threading.Thread):
@@ -114,6 +122,9 @@ class Client(threading.Thread):
             except (OSError, smtplib.SMTPException) as error:
                 self.book.failed(error)
                 self.stop.wait(PAUSE)
+            except Exception as error:  # a client that is gone would be less load, and nobody would know
+                self.book.count("clients that failed", f"{self.name}: {error!r}")
+                return
 
     def send_some(self, session):
         for number in itertools.islice(self.numbers, MESSAGES_PER_SESSION):
@@ -124,8 +135,11 @@ class Client(threading.Thread):
             if number % 5 == 0:
                 recipients.append(address(MAILBOXES[(number + 1) % len(MAILBOXES)]))
             tag = f"{self.name}-{number}"
-            session.sendmail(self.sender, recipients, message(self.sender, recipients, tag))
-            self.book.acknowledged(tag, recipients)
+            # The 250 at the end is for those who weren't refused.
+            refused = session.sendmail(self.sender, recipients, message(self.sender, recipients, tag))
+            for code, said in refused.values():
+                self.book.refused(code, said)
+            self.book.acknowledged(tag, [each for each in recipients if each not in refused])
             self.stop.wait(PAUSE)
 
 
@@ -158,6 +172,8 @@ def load(path):
         print(f"  clients: {what}: {count}")
     if book.counts["refused for good (5xx)"]:
         sys.exit("a fault must be 4xx for clients, never 5xx")
+    if book.counts["clients that failed"]:
+        sys.exit("not all clients sent until the end")
 
 
 def compare(path):

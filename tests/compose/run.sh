@@ -12,9 +12,8 @@ cd "$(dirname "$0")/../.."
 export COMPOSE_PROJECT_NAME=chasqui-test COMPOSE_PROFILES=mailbox CHASQUI_VERSION="${CHASQUI_VERSION:-test}"
 export PROFILE="${PROFILE:-release}" HOST_NAME=mx.chasqui.test EDGE_NETWORK=172.31.125.0/24 OTLP='' SECRETS=secrets TLS=tls
 export SMTP_PORT=127.0.0.1:12525 SUBMISSION_PORT=127.0.0.1:12587 SUBMISSIONS_PORT=127.0.0.1:12465 IMAPS_PORT=127.0.0.1:12993
-export PROMETHEUS_PORT=127.0.0.1:19090
+export PROMETHEUS_PORT=127.0.0.1:19090 SUBMISSIONS=1 RELAYS=1 DELIVERIES=1 SAMPLE=''
 export DOMAIN=chasqui.test MAILBOXES='alice bob carol dave' PASSWORD='a password for tests'
-readonly RELAYS=3 SUBMISSIONS=2 DELIVERIES=2
 # A relay that can't reach the database is pronounced dead 10 seconds after its last heartbeat, found within 15.
 readonly PAST_ITS_LEASE=20
 
@@ -89,6 +88,12 @@ expect_containers() {
   [ "$(ids "$1" | wc -l)" = "$2" ] || fail "$1 has $(ids "$1" | wc -l) containers, not $2"
 }
 
+expect_as_many() {
+  expect_containers relay "$RELAYS"
+  expect_containers submission "$SUBMISSIONS"
+  expect_containers delivery "$DELIVERIES"
+}
+
 expect_healthy() {
   local service id
   for service in postgres relay submission delivery; do
@@ -153,6 +158,19 @@ first_mail() {
   done
   told "one submitted with TLS and AUTH, one received: both read back by IMAP"
   expect_real_address
+  expect_story
+}
+
+# Anybody can ask what became of a message, also when it is gone from the queue.
+expect_story() {
+  chasqui trace "bob@$DOMAIN" --json >"$work/stories"
+  python3 - "$work/stories" <<'PYTHON' || fail "the journal doesn't tell how two messages were delivered"
+import json, sys
+stories = json.load(open(sys.argv[1]))
+ends = [[event["event"] for event in story["events"]][-1] for story in stories]
+print("  chasqui trace: two messages,", " and ".join(ends))
+sys.exit(ends != ["delivered", "delivered"])
+PYTHON
 }
 
 begin_load() {
@@ -229,6 +247,18 @@ restart_all() {
   done
   docker restart --time 30 "$(ids haproxy)" >/dev/null
   within 30 "HAProxy passes clients on again" takes_mail
+}
+
+roll_out() {
+  local service id before
+  before="$(for service in delivery relay submission; do ids "$service"; done)"
+  quietly deploy/compose/roll.sh
+  for service in delivery relay submission; do
+    for id in $(ids "$service"); do
+      if grep -q "$id" <<<"$before"; then fail "$service ${id:0:12} was not replaced"; fi
+    done
+  done
+  expect_as_many
 }
 
 expect_all_relays() {
@@ -337,11 +367,12 @@ main() {
   add_accounts
   first_mail
 
-  say "scale: $RELAYS relays, $SUBMISSIONS submission, $DELIVERIES delivery"
-  quietly compose up --detach --scale relay=$RELAYS --scale submission=$SUBMISSIONS --scale delivery=$DELIVERIES
-  expect_containers relay $RELAYS
-  expect_containers submission $SUBMISSIONS
-  expect_containers delivery $DELIVERIES
+  # Once as an operator does it for now, and once for good.
+  say "scale: three relays, two submission, two delivery"
+  quietly compose up --detach --scale relay=3 --scale submission=2
+  RELAYS=3 SUBMISSIONS=2 DELIVERIES=2
+  quietly compose up --detach
+  expect_as_many
   expect_healthy
 
   say "what Prometheus hears"
@@ -354,6 +385,7 @@ main() {
   under_load "a delivery service crashes" crash_delivery
   under_load "Postgres restarts" restart_postgres
   under_load "every service restarts, one container after the other" restart_all
+  under_load "a new version is rolled out" roll_out
   expect_all_relays
 
   say "nothing acknowledged is lost"
