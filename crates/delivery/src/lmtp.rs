@@ -117,8 +117,8 @@ fn log(request: &DeliverRequest, outcomes: &Outcomes, provenance: &Provenance<'_
         };
         match outcome {
             Outcome::Delivered(_) => message_log::delivered(&message, &fate),
-            Outcome::Deferred(_) => message_log::deferred(&message, &fate),
-            Outcome::Failed(_) => message_log::bounced(&message, &fate),
+            // The client keeps it, and tries again or tells the sender.
+            Outcome::Deferred(_) | Outcome::Failed(_) => message_log::rejected(&message, &fate),
         }
     }
 }

@@ -136,6 +136,25 @@ pub fn expired(message: &Message<'_>, fate: &Fate<'_>) {
     fated!(warn, message, fate, "expired");
 }
 
+/// A route keeps a recipient's mail until it is released.
+pub fn held(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::held();
+    fated!(info, message, fate, "held");
+}
+
+/// A route has thrown a recipient's mail away; nobody is told.
+pub fn discarded(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::discarded();
+    fated!(info, message, fate, "discarded");
+}
+
+/// A recipient is refused to a client that keeps the message, for now or for good: nothing was
+/// accepted, so nothing bounces.
+pub fn rejected(message: &Message<'_>, fate: &Fate<'_>) {
+    counts::rejected(&fate.status.to_string());
+    fated!(info, message, fate, "rejected");
+}
+
 /// Something of a stranger's, made fit for a log line: whatever could break or fake one is replaced.
 struct OneLine<'a>(&'a dyn Display);
 

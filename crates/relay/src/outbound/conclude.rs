@@ -1,22 +1,17 @@
 //! From what an attempt found out to what is recorded: who is settled and how, when the rest is
 //! due, what the journal says and who is notified. Pure: no clock, no database.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use message::dsn::Action;
-use queue::{
-    Completion, Content, JournalEntry, JournalOutcome, LeasedRecipient, LeasedUnit, Rest,
-    Settlement,
-};
-use service::telemetry::traces::Span;
-use smtp::{EnhancedStatus, Outcome, Report};
+use queue::{Completion, Content, LeasedUnit, Rest, Settlement};
+use smtp::EnhancedStatus;
 use time::OffsetDateTime;
 
-use super::attempt::{Attempted, FarEnd};
+use super::attempt::Attempted;
 use super::events::NotificationStory;
 use super::failure::Failure;
-use super::notify::{GivenUp, Notifier};
+use super::fate::{End, Fate, fates, journal, unsent, words};
+use super::notify::Notifier;
 use super::retry::{Backoff, due_at};
 
 /// What concluding must know.
@@ -43,32 +38,6 @@ pub(crate) struct Conclusion {
     pub(crate) suspend: Option<Failure>,
 }
 
-/// What became of one recipient.
-#[derive(Debug, Clone)]
-pub(crate) struct Fate {
-    /// Number within the message.
-    pub(crate) number: i32,
-    /// How it ended this time.
-    pub(crate) end: End,
-    /// The words.
-    pub(crate) report: Report,
-    /// Who said them.
-    pub(crate) far_end: Arc<FarEnd>,
-}
-
-/// How an attempt ended for a recipient, expiry taken into account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The next hop took responsibility.
-    Delivered,
-    /// To be tried again.
-    Deferred,
-    /// Given up: refused for good.
-    Failed,
-    /// Given up: its time was up.
-    Expired,
-}
-
 impl Conclude {
     /// Concludes an attempt. `content` is the original, for a notification; `spread` is a random
     /// number in 0..1 for the jitter.
@@ -81,10 +50,7 @@ impl Conclude {
         spread: f64,
     ) -> Conclusion {
         let fates = fates(&unit, &attempted, now);
-        let settled: Vec<(i32, Settlement)> = fates
-            .iter()
-            .filter_map(|fate| Some((fate.number, fate.end.settlement()?)))
-            .collect();
+        let settled = settled(&fates);
         let rest = self.rest(&unit, &attempted, &fates, now, spread);
         let given_up = fates.iter().filter_map(Fate::given_up).collect();
         let notification = self.notifier.notification(&unit, given_up, content, now);
@@ -109,34 +75,26 @@ impl Conclude {
     /// Gives back a unit that wasn't tried because its destination is down, and rests the
     /// destination.
     pub(crate) fn untried(&self, unit: LeasedUnit, suspend: Option<Failure>) -> Conclusion {
-        let completion = Completion::new(unit, [], Rest::Release { charge: false });
-        Conclusion::without_word(completion, suspend)
+        Conclusion {
+            completion: Completion::new(unit, [], Rest::Release { charge: false }),
+            notification: None,
+            fates: Vec::new(),
+            suspend,
+        }
     }
 
     /// Keeps a unit until it is released, as a route says.
     pub(crate) fn hold(&self, unit: LeasedUnit) -> Conclusion {
         let reason = format!("a route holds mail for {}", unit.domain);
-        let entry = unsent(&unit, JournalOutcome::Returned, &reason);
-        let completion = Completion::new(unit, [], Rest::Hold { reason }).journalled([entry]);
-        Conclusion::without_word(completion, None)
+        let fates = unsent(&unit, End::Held, &reason);
+        Conclusion::unsent(unit, fates, Rest::Hold { reason })
     }
 
     /// Throws a unit away, as a route says.
     pub(crate) fn discard(&self, unit: LeasedUnit) -> Conclusion {
-        let settled: Vec<(i32, Settlement)> = unit
-            .recipients
-            .iter()
-            .map(|recipient| (recipient.number, Settlement::Discarded))
-            .collect();
-        let entry = unsent(
-            &unit,
-            JournalOutcome::Discarded,
-            "a route discards this mail",
-        );
+        let fates = unsent(&unit, End::Discarded, "a route discards this mail");
         // Nobody remains, so that the rest applies to nobody.
-        let rest = Rest::Release { charge: false };
-        let completion = Completion::new(unit, settled, rest).journalled([entry]);
-        Conclusion::without_word(completion, None)
+        Conclusion::unsent(unit, fates, Rest::Release { charge: false })
     }
 
     /// What becomes of those that aren't settled: after a recipient's or a message's transient
@@ -172,173 +130,35 @@ impl Conclude {
 }
 
 impl Conclusion {
-    /// No host said anything, and nobody is told anything.
-    fn without_word(completion: Completion, suspend: Option<Failure>) -> Self {
+    /// Nothing was to be sent, and nobody is told anything.
+    fn unsent(unit: LeasedUnit, fates: Vec<Fate>, rest: Rest) -> Self {
+        let journal = journal(&fates, Duration::ZERO);
         Self {
-            completion,
+            completion: Completion::new(unit, settled(&fates), rest).journalled(journal),
             notification: None,
-            fates: Vec::new(),
-            suspend,
+            fates,
+            suspend: None,
         }
     }
 }
 
-impl Fate {
-    /// Tells of it in an attempt's span.
-    pub(crate) fn note_in(&self, span: &mut Span) {
-        let (status, reply) = (&self.report.status, words(&self.report));
-        span.recipient(self.end.as_str(), self.number, status, &reply);
-        if let Some(host) = &self.far_end.host {
-            span.note("chasqui.host", host);
-        }
-        if let Some(tls) = &self.far_end.tls {
-            span.note("chasqui.tls", tls);
-        }
-    }
-
-    fn given_up(&self) -> Option<GivenUp> {
-        let action = match self.end {
-            End::Failed => Action::Failed,
-            End::Expired => Action::Expired,
-            End::Delivered | End::Deferred => return None,
-        };
-        Some(GivenUp {
-            number: self.number,
-            action,
-            report: self.report.clone(),
-            far_end: Arc::clone(&self.far_end),
-        })
-    }
-}
-
-impl End {
-    /// Its name in traces and metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Deferred => "deferred",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-        }
-    }
-
-    fn settlement(self) -> Option<Settlement> {
-        match self {
-            Self::Delivered => Some(Settlement::Delivered),
-            Self::Failed => Some(Settlement::Failed),
-            Self::Expired => Some(Settlement::Expired),
-            Self::Deferred => None,
-        }
-    }
-
-    fn journal(self) -> JournalOutcome {
-        match self {
-            Self::Delivered => JournalOutcome::Delivered,
-            Self::Deferred => JournalOutcome::Deferred,
-            Self::Failed => JournalOutcome::Failed,
-            Self::Expired => JournalOutcome::Expired,
-        }
-    }
-}
-
-/// The far end's words, or ours where it said nothing.
-pub(crate) fn words(report: &Report) -> String {
-    match &report.reply {
-        Some(reply) => reply.to_string(),
-        None => report.detail.clone(),
-    }
-}
-
-fn fates(unit: &LeasedUnit, attempted: &Attempted, now: OffsetDateTime) -> Vec<Fate> {
-    // A trouble of ours is no attempt: what it kept us from trying doesn't expire yet.
-    let is_ours = (attempted.undecided.as_ref()).is_some_and(Failure::is_internal);
-    let expired = now >= unit.expires_at && !is_ours;
-    let fate = |recipient: &LeasedRecipient| {
-        let mut said = attempted.said.iter();
-        let said = said.find(|(number, _)| *number == recipient.number);
-        let (outcome, far_end) = match said {
-            Some((_, said)) => (said.outcome.clone(), &said.far_end),
-            None => (undecided(attempted.undecided.as_ref()), &attempted.far_end),
-        };
-        let end = match &outcome {
-            Outcome::Delivered(_) => End::Delivered,
-            Outcome::Deferred(_) if expired => End::Expired,
-            Outcome::Deferred(_) => End::Deferred,
-            Outcome::Failed(_) => End::Failed,
-        };
-        Fate {
-            number: recipient.number,
-            end,
-            report: outcome.into_report(),
-            far_end: Arc::clone(far_end),
-        }
-    };
-    unit.recipients.iter().map(fate).collect()
-}
-
-fn undecided(failure: Option<&Failure>) -> Outcome {
-    failure
-        .cloned()
-        .unwrap_or_else(|| Failure::internal("no outcome was reported"))
-        .into_outcome()
-}
-
-/// The entry of an attempt at which nothing was to be sent.
-fn unsent(unit: &LeasedUnit, outcome: JournalOutcome, reason: &str) -> JournalEntry {
-    JournalEntry {
-        recipients: unit
-            .recipients
-            .iter()
-            .map(|recipient| recipient.number)
-            .collect(),
-        outcome,
-        status: EnhancedStatus::new(2, 0, 0),
-        reply: reason.to_owned(),
-        source_address: None,
-        host: None,
-        host_address: None,
-        tls: None,
-        duration: Duration::ZERO,
-    }
-}
-
-/// One entry for each group of recipients that fared alike.
-fn journal(fates: &[Fate], duration: Duration) -> Vec<JournalEntry> {
-    let mut entries: Vec<JournalEntry> = Vec::new();
-    for fate in fates {
-        let (outcome, far_end) = (fate.end.journal(), &fate.far_end);
-        let reply = words(&fate.report);
-        let alike = entries.iter_mut().find(|entry| {
-            entry.outcome == outcome
-                && entry.status == fate.report.status
-                && entry.reply == reply
-                && entry.host_address == far_end.host_address
-        });
-        if let Some(entry) = alike {
-            entry.recipients.push(fate.number);
-            continue;
-        }
-        entries.push(JournalEntry {
-            recipients: vec![fate.number],
-            outcome,
-            status: fate.report.status,
-            reply,
-            source_address: far_end.source_address,
-            host: far_end.host.clone(),
-            host_address: far_end.host_address,
-            tls: far_end.tls.clone(),
-            duration,
-        });
-    }
-    entries
+fn settled(fates: &[Fate]) -> Vec<(i32, Settlement)> {
+    let settled = fates.iter();
+    settled
+        .filter_map(|fate| Some((fate.number, fate.end.settlement()?)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use queue::{IncarnationId, Lease, QueueId, Shard, Tenant, TraceParent, UnitId};
-    use smtp::{Body, Mailbox, Reply, ReplyCode, ReversePath};
+    use std::sync::Arc;
+
+    use queue::{
+        IncarnationId, Lease, LeasedRecipient, QueueId, Shard, Tenant, TraceParent, UnitId,
+    };
+    use smtp::{Body, Mailbox, Outcome, Reply, ReplyCode, Report, ReversePath};
 
     use super::super::attempt::Said;
     use super::*;
@@ -500,5 +320,20 @@ mod tests {
         assert_eq!(journal.len(), 2);
         assert_eq!(journal[0].recipients, [0, 1]);
         assert_eq!(journal[1].recipients, [2]);
+    }
+
+    #[test]
+    fn what_a_route_holds_stays_and_what_it_discards_is_settled_and_both_are_told() {
+        let held = conclude().hold(unit(2));
+        assert_eq!([end(&held, 0), end(&held, 1)], [End::Held; 2]);
+        assert_eq!(settled(&held.fates), []);
+        let discarded = conclude().discard(unit(2));
+        assert_eq!(
+            [end(&discarded, 0), end(&discarded, 1)],
+            [End::Discarded; 2]
+        );
+        let all = [(0, Settlement::Discarded), (1, Settlement::Discarded)];
+        assert_eq!(settled(&discarded.fates), all);
+        assert!(held.notification.is_none() && discarded.notification.is_none());
     }
 }

@@ -8,7 +8,7 @@ use smtp::{Mailbox, ReversePath};
 use time::OffsetDateTime;
 
 use super::attempt::FarEnd;
-use super::conclude::{End, Fate, words};
+use super::fate::{End, Fate, words};
 use super::route::NextHop;
 
 /// What the log tells about an attempt.
@@ -94,6 +94,8 @@ impl AttemptStory {
             End::Deferred => message_log::deferred(&message, &told),
             End::Failed => message_log::bounced(&message, &told),
             End::Expired => message_log::expired(&message, &told),
+            End::Held => message_log::held(&message, &told),
+            End::Discarded => message_log::discarded(&message, &told),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 
-use super::conclude::{End, Fate};
+use super::fate::{End, Fate};
 use super::route::NextHop;
 
 /// Bounds of an attempt's duration, in seconds: from a mailbox of ours to a slow far end's longest

@@ -15,6 +15,7 @@ pub(crate) mod events;
 pub(crate) mod expiry;
 pub(crate) mod failure;
 pub(crate) mod fair_queue;
+pub(crate) mod fate;
 pub(crate) mod held;
 pub(crate) mod intake;
 pub(crate) mod lanes;

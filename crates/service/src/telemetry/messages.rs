@@ -14,6 +14,9 @@ struct Counts {
     deferred: Counter<u64>,
     bounced: Counter<u64>,
     expired: Counter<u64>,
+    held: Counter<u64>,
+    discarded: Counter<u64>,
+    rejected: Counter<u64>,
 }
 
 impl Counts {
@@ -48,6 +51,18 @@ impl Counts {
                 "chasqui_recipients_expired",
                 "Recipients that were tried for too long",
             ),
+            held: counter(
+                "chasqui_recipients_held",
+                "Recipients whose mail a route keeps until it is released",
+            ),
+            discarded: counter(
+                "chasqui_recipients_discarded",
+                "Recipients whose mail a route threw away",
+            ),
+            rejected: counter(
+                "chasqui_recipients_rejected",
+                "Recipients refused to a client that keeps the message, by subject of their enhanced status",
+            ),
         };
         counts.begin_at_zero();
         counts
@@ -55,13 +70,14 @@ impl Counts {
 
     /// A rate is known only of what was seen before it rose.
     fn begin_at_zero(&self) {
-        for counter in [&self.delivered, &self.expired] {
+        for counter in [&self.delivered, &self.expired, &self.held, &self.discarded] {
             counter.add(0, &[]);
         }
         for class in CLASSES {
             let labels = [KeyValue::new("class", class)];
             self.deferred.add(0, &labels);
             self.bounced.add(0, &labels);
+            self.rejected.add(0, &labels);
         }
     }
 }
@@ -93,6 +109,19 @@ pub(crate) fn bounced(status: &str) {
 
 pub(crate) fn expired() {
     COUNTS.expired.add(1, &[]);
+}
+
+pub(crate) fn held() {
+    COUNTS.held.add(1, &[]);
+}
+
+pub(crate) fn discarded() {
+    COUNTS.discarded.add(1, &[]);
+}
+
+pub(crate) fn rejected(status: &str) {
+    let labels = [KeyValue::new("class", class(status))];
+    COUNTS.rejected.add(1, &labels);
 }
 
 /// As few labels as there are services, whatever is passed.
