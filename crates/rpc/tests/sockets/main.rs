@@ -15,5 +15,6 @@ mod directory;
 mod hand_off;
 mod hand_off_faults;
 mod health;
+mod newer;
 mod relay;
 mod running;
