@@ -56,7 +56,14 @@ pub(crate) struct Ends {
 /// Reads the header and not an octet more. None if the balancer speaks for itself, to see whether
 /// we are well (`LOCAL`, §2.2), or doesn't know for whom (`UNKNOWN`, §2.1).
 pub(crate) async fn receive(stream: &mut TcpStream) -> Result<Option<Ends>, ProxyError> {
-    let header = timeout(DEADLINE, read(stream));
+    receive_within(DEADLINE, stream).await
+}
+
+async fn receive_within(
+    deadline: Duration,
+    stream: &mut TcpStream,
+) -> Result<Option<Ends>, ProxyError> {
+    let header = timeout(deadline, read(stream));
     let header = header.await.map_err(|_| ProxyError::Late)??;
     parse(&header)
 }
@@ -108,4 +115,65 @@ async fn read_version_2(stream: &mut TcpStream, header: &mut Vec<u8>) -> Result<
     header.resize(fixed + rest, 0);
     stream.read_exact(&mut header[fixed..]).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const HEADERS: [&[u8]; 2] = [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\0\x19",
+    ];
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let balancer = TcpStream::connect(listener.local_addr().unwrap());
+        let (balancer, accepted) = tokio::join!(balancer, listener.accept());
+        (balancer.unwrap(), accepted.unwrap().0)
+    }
+
+    /// Wherever it stops, and though each octet came in time.
+    #[tokio::test]
+    async fn a_header_that_is_never_whole_is_late() {
+        const DEADLINE: Duration = Duration::from_millis(100);
+        for header in HEADERS {
+            for sent in [0, 5, 14, header.len() - 1] {
+                let (mut balancer, mut stream) = pair().await;
+                let dribble = async {
+                    for octet in &header[..sent] {
+                        balancer.write_all(&[*octet]).await.unwrap();
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                    std::future::pending::<()>().await;
+                };
+                let received = tokio::select! {
+                    received = receive_within(DEADLINE, &mut stream) => received,
+                    () = dribble => unreachable!("it stops, but never ends"),
+                };
+                assert!(matches!(received, Err(ProxyError::Late)), "{received:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_in_pieces_is_in_time() {
+        for header in HEADERS {
+            let (mut balancer, mut stream) = pair().await;
+            let dribble = async {
+                for octet in header {
+                    balancer.write_all(&[*octet]).await.unwrap();
+                }
+            };
+            let (received, ()) = tokio::join!(receive(&mut stream), dribble);
+            let ends = received.unwrap().unwrap();
+            assert_eq!(ends.client, "192.0.2.7:4711".parse().unwrap());
+            assert_eq!(ends.local, "198.51.100.1:25".parse().unwrap());
+        }
+    }
 }

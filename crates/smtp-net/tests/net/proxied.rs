@@ -1,7 +1,7 @@
 //! Connections that come through a balancer, which says whom it speaks for.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use smtp_net::ListenerTls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,15 +15,26 @@ use crate::told::Told;
 
 const VERSION_1: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n";
 
+/// The same by IPv6.
+const VERSION_1_SIX: &str = "PROXY TCP6 2001:db8::7 2001:db8:1::1 4711 25\r\n";
+
 /// A header of version 2 with these addresses, and one extension, which is passed over.
 fn version_2(client: [u8; 4], local: [u8; 4]) -> Vec<u8> {
-    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11".to_vec();
-    header.extend(client);
-    header.extend(local);
-    header.extend([0x12, 0x67, 0, 25]);
-    // A NOOP of two octets.
-    header.extend([4, 0, 2, 0, 0]);
-    header
+    binary(0x11, &[client, local].concat())
+}
+
+/// The same by IPv6.
+fn version_2_six(client: &str, local: &str) -> Vec<u8> {
+    let octets = |address: &str| address.parse::<Ipv6Addr>().unwrap().octets();
+    binary(0x21, &[octets(client), octets(local)].concat())
+}
+
+/// A header of version 2: family and protocol, and both addresses.
+fn binary(family: u8, addresses: &[u8]) -> Vec<u8> {
+    // From port 4711 to 25, and a NOOP of two octets.
+    let rest = [addresses, &[0x12, 0x67, 0, 25], &[4, 0, 2, 0, 0]].concat();
+    let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    [&b"\r\n\r\n\0\r\nQUIT\n\x21"[..], &[family], &length, &rest].concat()
 }
 
 /// A service that takes this machine for a balancer.
@@ -77,6 +88,50 @@ async fn the_client_is_whom_the_header_names_in_either_version() {
 }
 
 #[tokio::test]
+async fn a_client_by_ipv6_keeps_its_address_behind_a_balancer_by_ipv4() {
+    let mut service = behind_a_balancer(Options::plain());
+    for header in [
+        VERSION_1_SIX.as_bytes(),
+        &version_2_six("2001:db8::7", "2001:db8:1::1"),
+    ] {
+        send(&mut connect(&service, header).await).await;
+        let session = service.taken().await.session;
+        assert_eq!(session.peer, address("[2001:db8::7]:4711"));
+        assert_eq!(session.local, address("[2001:db8:1::1]:25"));
+    }
+}
+
+/// Balancers on sockets of both families write IPv4 addresses so.
+#[tokio::test]
+async fn ipv4_within_ipv6_counts_as_ipv4() {
+    let mut service = behind_a_balancer(Options::plain());
+    for header in [
+        &b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.1 4711 25\r\n"[..],
+        &version_2_six("::ffff:192.0.2.7", "::ffff:198.51.100.1"),
+    ] {
+        send(&mut connect(&service, header).await).await;
+        let session = service.taken().await.session;
+        assert_eq!(session.peer, address("192.0.2.7:4711"));
+        assert_eq!(session.local, address("198.51.100.1:25"));
+    }
+}
+
+#[tokio::test]
+async fn the_neighbours_in_a_network_by_ipv6_share_one_limit() {
+    let mut options = Options::plain();
+    options.listener.max_connections_per_address = 1;
+    let service = behind_a_balancer(options);
+    let header = |client| version_2_six(client, "2001:db8:1::1");
+    let mut first = connect(&service, &header("2001:db8::7")).await;
+    first.expect("220").await;
+    let mut neighbour = connect(&service, &header("2001:db8::8")).await;
+    neighbour.expect("421 4.7.0").await;
+    neighbour.expect_end().await;
+    let mut stranger = connect(&service, &header("2001:db8:0:1::7")).await;
+    stranger.expect("220").await;
+}
+
+#[tokio::test]
 async fn a_balancer_that_speaks_for_itself_or_for_it_knows_not_whom_is_the_client() {
     let mut service = behind_a_balancer(Options::plain());
     for header in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"PROXY UNKNOWN\r\n"] {
@@ -110,6 +165,7 @@ async fn a_balancer_that_introduces_nobody_is_not_served() {
     for header in [
         &b"EHLO client.example\r\n"[..],
         b"PROXY TCP4 nobody nowhere 1 2\r\n",
+        b"PROXY TCP6 192.0.2.7 198.51.100.1 4711 25\r\n",
         long_line.as_bytes(),
         endless,
     ] {
