@@ -16,7 +16,10 @@ pub mod delivery;
 pub mod directory;
 pub mod hand_off;
 
-pub use channel::{Call, ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
+pub use channel::{
+    Call, ChannelConfig, ChannelError, ClientTls, Identity, Instance, Target, TargetError,
+    ask_health,
+};
 pub use error::{ConversionError, RpcError};
 pub use server::{
     ConfigProblem, GrpcServer, GrpcServerConfig, GrpcServerError, GrpcService, Health, ServerTls,

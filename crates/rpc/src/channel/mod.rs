@@ -3,11 +3,13 @@
 mod balanced;
 mod config;
 mod connector;
+mod health;
 mod roster;
 
 pub use config::{ChannelConfig, ChannelError, ClientTls, Identity, Target, TargetError};
 
 pub use balanced::Call;
+pub use health::{Instance, ask_health};
 
 pub(crate) use balanced::{Balanced, CallMetadata, Wire};
 pub(crate) use connector::Connector;

@@ -161,7 +161,7 @@ fn until_next_round() -> Duration {
 }
 
 /// The addresses in a stable order; none when the name could not be resolved now.
-async fn resolve(target: &Target) -> Option<Vec<SocketAddr>> {
+pub(super) async fn resolve(target: &Target) -> Option<Vec<SocketAddr>> {
     let lookup = timeout(DEADLINE, lookup_host((target.host(), target.port())));
     let mut addresses: Vec<_> = match lookup.await {
         Ok(Ok(addresses)) => addresses.collect(),
