@@ -1,5 +1,6 @@
 //! What a certificate says of itself.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
@@ -25,7 +26,7 @@ pub(crate) enum CertificateError {
 pub(crate) struct Certificate {
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,
-    /// The names that it is for; `*.` stands for one label.
+    /// The names and addresses that it is for; `*.` stands for one label.
     pub(crate) names: Vec<String>,
     /// Whether nobody else vouches for it.
     pub(crate) self_signed: bool,
@@ -42,6 +43,21 @@ impl Certificate {
             reason,
         };
         Self::parse(&CertificateDer::from_pem_file(path).map_err(failed)?)
+    }
+
+    /// All of a file, of which there is one at least.
+    pub(crate) fn read_all(path: &Path) -> Result<Vec<Self>, CertificateError> {
+        let failed = |reason| CertificateError::File {
+            path: path.to_owned(),
+            reason,
+        };
+        let all = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(failed)?;
+        if all.is_empty() {
+            return Err(failed(PemError::NoItemsFound));
+        }
+        all.iter().map(Self::parse).collect()
     }
 
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
@@ -73,9 +89,16 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names
         .filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(octets) => Some(address(octets)?.to_string()),
             _ => None,
         })
         .collect()
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
 }
 
 fn fits(name: &str, host: &str) -> bool {

@@ -23,6 +23,7 @@ mod output;
 mod password;
 mod queue;
 mod sendmail;
+mod service_files;
 mod talk;
 mod trace;
 

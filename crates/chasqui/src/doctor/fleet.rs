@@ -12,8 +12,8 @@ use time::Duration;
 use super::finding::{Finding, Findings};
 use crate::output::ago;
 
-/// What our schema needs; what it is tested with is newer.
-const OLDEST_SERVER: i32 = 140_000;
+/// What all of it is tested with (docs/operating.md).
+const OLDEST_SERVER: i32 = 150_000;
 /// The share of all connections, in percent, beyond which the next relay might get none.
 const CROWDED: i64 = 80;
 /// A skew that only makes ages and times of retries look odd.
@@ -21,7 +21,8 @@ const SLIGHT_SKEW: Duration = Duration::seconds(2);
 /// A skew that makes mail expire, or wait, at the wrong time.
 const BAD_SKEW: Duration = Duration::seconds(60);
 
-pub(super) async fn look(url: Option<&SecretString>) -> Vec<Finding> {
+/// Also tells the versions of the relays that live.
+pub(super) async fn look(url: Option<&SecretString>) -> (Vec<Finding>, BTreeSet<String>) {
     let mut findings = Findings::of("postgres");
     let Some(url) = url else {
         findings.warn(
@@ -29,7 +30,7 @@ pub(super) async fn look(url: Option<&SecretString>) -> Vec<Finding> {
             "none is given",
             "give --database-url URL, or set DATABASE_URL, to have it looked at",
         );
-        return findings.list;
+        return (findings.list, BTreeSet::new());
     };
     match inspect(url.expose_secret()).await {
         Ok(inspection) => {
@@ -37,7 +38,7 @@ pub(super) async fn look(url: Option<&SecretString>) -> Vec<Finding> {
             let mut list = findings.list;
             list.extend(about_clock(inspection.clock));
             list.extend(about_fleet(&inspection));
-            return list;
+            return (list, versions(&inspection.relays));
         }
         Err(error @ ConnectError::Url(_)) => findings.problem(
             "database",
@@ -50,12 +51,12 @@ pub(super) async fn look(url: Option<&SecretString>) -> Vec<Finding> {
             "check that Postgres runs there and that the URL is right",
         ),
     }
-    findings.list
+    (findings.list, BTreeSet::new())
 }
 
 fn about_server(server: &ServerFacts, findings: &mut Findings) {
     if server.version_number < OLDEST_SERVER {
-        let remedy = "upgrade to Postgres 14 or later";
+        let remedy = "upgrade to Postgres 15 or later";
         findings.problem("version", server.version.clone(), remedy);
     } else {
         findings.ok("version", server.version.clone());
@@ -193,22 +194,28 @@ fn about_relays(relays: &[RelayFacts]) -> Vec<Finding> {
             ),
         }
     }
-    let living = || {
-        relays
-            .iter()
-            .filter(|relay| relay.life == RelayLife::Beating)
-    };
-    if living().next().is_none() {
+    if versions(relays).is_empty() {
         let remedy = "start a relay: without one, mail is accepted and stays in the queue";
         findings.problem("relays", "none lives", remedy);
     }
-    let mut versions: BTreeSet<&str> = living().map(|relay| relay.version.as_str()).collect();
+    findings.list
+}
+
+fn versions(relays: &[RelayFacts]) -> BTreeSet<String> {
+    let living = relays.iter().filter(|it| it.life == RelayLife::Beating);
+    living.map(|relay| relay.version.clone()).collect()
+}
+
+/// What there is to say of the versions of all who live.
+pub(super) fn about_versions(versions: &BTreeSet<String>) -> Vec<Finding> {
+    let own = env!("CARGO_PKG_VERSION");
+    let mut findings = Findings::of("fleet");
     if versions.len() > 1 {
-        let versions: Vec<&str> = versions.iter().copied().collect();
+        let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
         let remedy = "finish the upgrade: restart the older ones with the new program";
         findings.warn("versions", versions.join(", "), remedy);
-    } else if !versions.is_empty() && versions.insert(env!("CARGO_PKG_VERSION")) {
-        let found = format!("this command is {}", env!("CARGO_PKG_VERSION"));
+    } else if !versions.is_empty() && !versions.contains(own) {
+        let found = format!("this command is {own}");
         findings.warn("versions", found, "use the command of the fleet's version");
     }
     findings.list
@@ -302,6 +309,7 @@ mod tests {
         };
         let told = |relays: &[RelayFacts]| -> Vec<(Verdict, String)> {
             let found = about_relays(relays).into_iter();
+            let found = found.chain(about_versions(&versions(relays)));
             found.map(|it| (it.verdict, it.subject)).collect()
         };
         let own = env!("CARGO_PKG_VERSION");

@@ -3,20 +3,17 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rpc::Target;
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
 use service::config::{
-    ConfigError, DatabaseSection, ListenSection, Problem, TelemetrySection, TlsSection, Validate,
-    load_with,
+    ConfigError, DatabaseSection, GrpcClientSection, GrpcServerSection, ListenSection,
+    TelemetrySection, TlsSection,
 };
 use smtp::Dialect;
 
 use super::finding::{Finding, Findings};
 use crate::config_check::ServiceName;
-
-const DATABASE_URL: &str = "DATABASE_URL";
-/// Stands for a database that is given in another way, or not at all.
-const NO_DATABASE: &str = "postgres://127.0.0.1/";
+use crate::service_files::{NO_DATABASE, load};
 
 /// What is known of the services on this machine.
 #[derive(Default)]
@@ -31,6 +28,13 @@ pub(super) struct Known {
     pub(super) telemetry: Vec<(&'static str, TelemetrySection)>,
     /// The certificates, and the names that they are to be for.
     pub(super) certificates: Vec<(TlsSection, String)>,
+    /// The certificates of gRPC, with the service that shows it to whom it is called by; none for
+    /// what callers show.
+    pub(super) grpc_certificates: Vec<(TlsSection, Option<&'static str>)>,
+    /// Who vouches for these.
+    pub(super) authorities: Vec<PathBuf>,
+    /// Whom the services here call.
+    pub(super) calls: Vec<Call>,
     pub(super) nameservers: Vec<SocketAddr>,
     pub(super) mail: Vec<PathBuf>,
     pub(super) database: Option<SecretString>,
@@ -43,6 +47,24 @@ pub(super) struct Socket {
     pub(super) listen: ListenSection,
     pub(super) dialect: Dialect,
     pub(super) host_name: String,
+}
+
+/// A section that tells how to call another service.
+#[derive(Clone)]
+pub(super) struct Call {
+    /// Whose configuration it is in.
+    caller: &'static str,
+    /// What the section is called.
+    key: &'static str,
+    /// Who is called.
+    pub(super) service: &'static str,
+    pub(super) section: GrpcClientSection,
+}
+
+impl Call {
+    pub(super) fn name(&self) -> String {
+        format!("[{}] of {}", self.key, self.caller)
+    }
 }
 
 impl Known {
@@ -83,7 +105,13 @@ impl Known {
         self.listen(name, &config.listen, Dialect::Smtp, &config.host_name);
         self.certificates
             .push((config.tls, config.host_name.clone()));
-        self.grpc.extend(config.grpc.map(|grpc| (name, grpc.bind)));
+        if let Some(grpc) = config.grpc {
+            self.answer(name, grpc);
+        }
+        self.call(name, "directory", "delivery", config.directory);
+        if let Some(relay) = config.relay {
+            self.call(name, "relay", "relay", relay);
+        }
         self.telemetry.push((name, config.telemetry));
         self.host_names.push(config.host_name);
         Ok(())
@@ -96,7 +124,9 @@ impl Known {
         self.listen(name, &config.listen, Dialect::Smtp, &config.host_name);
         let tls = config.tls.map(|tls| (tls, config.host_name.clone()));
         self.certificates.extend(tls);
-        self.grpc.push((name, config.grpc.bind));
+        self.answer(name, config.grpc);
+        self.call(name, "directory", "delivery", config.directory);
+        self.call(name, "delivery", "delivery", config.delivery);
         self.telemetry.push((name, config.telemetry));
         self.nameservers.extend(config.dns.nameservers);
         self.relay_names.push(config.host_name.clone());
@@ -111,7 +141,7 @@ impl Known {
         self.listen(name, &config.listen, Dialect::Lmtp, &config.host_name);
         let tls = config.tls.map(|tls| (tls, config.host_name.clone()));
         self.certificates.extend(tls);
-        self.grpc.push((name, config.grpc.bind));
+        self.answer(name, config.grpc);
         self.telemetry.push((name, config.telemetry));
         self.mail.push(config.maildir.root);
         Ok(())
@@ -132,33 +162,61 @@ impl Known {
         }));
     }
 
+    fn answer(&mut self, service: &'static str, section: GrpcServerSection) {
+        self.grpc.push((service, section.bind));
+        if let Some(tls) = section.tls {
+            let shown = TlsSection {
+                certificate: tls.certificate,
+                key: tls.key,
+            };
+            self.grpc_certificates.push((shown, Some(service)));
+            self.authorities.extend(tls.client_authority);
+        }
+    }
+
+    fn call(
+        &mut self,
+        caller: &'static str,
+        key: &'static str,
+        service: &'static str,
+        section: GrpcClientSection,
+    ) {
+        if let Some(tls) = &section.tls {
+            self.authorities.push(tls.authority.clone());
+            let shown = tls.certificate.clone().zip(tls.key.clone());
+            let shown = shown.map(|(certificate, key)| TlsSection { certificate, key });
+            self.grpc_certificates.extend(shown.map(|it| (it, None)));
+        }
+        self.calls.push(Call {
+            caller,
+            key,
+            service,
+            section,
+        });
+    }
+
+    /// The names that callers here expect in the certificates of a service.
+    pub(super) fn expected_names(&self, service: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for call in self.calls.iter().filter(|call| call.service == service) {
+            let Some(tls) = &call.section.tls else {
+                continue;
+            };
+            let targets = call.section.targets.iter();
+            let targets = targets.filter_map(|text| text.parse::<Target>().ok());
+            match &tls.server_name {
+                Some(name) => names.push(name.clone()),
+                None => names.extend(targets.map(|target| target.host().to_owned())),
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn note_database(&mut self, database: &DatabaseSection) {
         if database.url() != NO_DATABASE {
             self.database = database.url.clone();
         }
     }
-}
-
-/// As the service reads it; that it may have no database here is no fault of the file.
-fn load<T: DeserializeOwned + Validate>(file: &Path, prefix: &str) -> Result<T, ConfigError> {
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    match load_with(Some(file), prefix, environment.clone()) {
-        Err(ConfigError::Invalid(problems))
-            if problems.iter().all(|it| is_missing_database(&it.problem)) =>
-        {
-            let stand_in = (DATABASE_URL.to_owned(), NO_DATABASE.to_owned());
-            load_with(
-                Some(file),
-                prefix,
-                environment.into_iter().chain([stand_in]),
-            )
-        }
-        loaded => loaded,
-    }
-}
-
-fn is_missing_database(problem: &Problem) -> bool {
-    problem.key == "database.url" && problem.message.starts_with("is missing")
 }

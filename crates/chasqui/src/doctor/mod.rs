@@ -3,12 +3,14 @@
 //! Each file looks at one thing and tells findings. Invariants: every wait has a deadline; nothing
 //! is changed; what can't be looked at is a finding, too.
 
+mod about;
 mod certificates;
 mod disk;
 mod dnssec;
 mod finding;
 mod fleet;
 mod known;
+mod members;
 mod names;
 mod ports;
 
@@ -16,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use rpc::Target;
 use secrecy::SecretString;
 use smtp::Domain;
 
@@ -45,6 +48,10 @@ pub(crate) struct DoctorCommand {
     /// Nameservers to ask [default: those of the relay's configuration, or of the system]
     #[arg(long, value_name = "ADDRESS:PORT")]
     nameserver: Vec<SocketAddr>,
+    /// Where other services tell about themselves: their `[telemetry] listen`, as reached from here.
+    /// All addresses of a name are asked
+    #[arg(long, value_name = "HOST:PORT")]
+    telemetry: Vec<Target>,
     #[command(flatten)]
     database: DatabaseArguments,
     #[command(flatten)]
@@ -65,7 +72,7 @@ pub(crate) async fn run(command: DoctorCommand) -> Result<(), Failure> {
         Err(Failure::NoDatabase) => known.database.clone(),
         Err(error) => return Err(error),
     };
-    findings.extend(examine(&known, url.as_ref()).await);
+    findings.extend(examine(&known, url.as_ref(), &command.telemetry).await);
     command.output.one(&findings, || in_words(&findings))?;
     let problems = findings.iter().filter(|it| it.verdict == Verdict::Problem);
     match problems.count() {
@@ -89,10 +96,11 @@ impl DoctorCommand {
 }
 
 /// All that waits waits at the same time.
-async fn examine(known: &Known, url: Option<&SecretString>) -> Vec<Finding> {
+async fn examine(known: &Known, url: Option<&SecretString>, telemetry: &[Target]) -> Vec<Finding> {
     let domains = local_domains(url).await;
-    let (fleet, names, dnssec, ports) = tokio::join!(
+    let ((fleet, mut versions), (members, others), names, dnssec, ports) = tokio::join!(
         fleet::look(url),
+        members::look(known, telemetry),
         names::look(
             &known.nameservers,
             &known.host_names,
@@ -102,10 +110,13 @@ async fn examine(known: &Known, url: Option<&SecretString>) -> Vec<Finding> {
         dnssec::look(&known.nameservers),
         ports::look(known),
     );
+    versions.extend(others);
     let mut findings = fleet;
+    findings.extend(members);
+    findings.extend(fleet::about_versions(&versions));
     findings.extend(names);
     findings.extend(dnssec);
-    findings.extend(certificates::look(&known.certificates));
+    findings.extend(certificates::look(known));
     findings.extend(ports);
     findings.extend(disk::look(&known.mail));
     findings

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::certificates::judge;
+use super::certificates::{Purpose, judge};
 use super::finding::{Finding, Findings};
 use super::known::{Known, Socket};
 use crate::certificate::Certificate;
@@ -68,7 +68,8 @@ async fn about_socket(socket: &Socket, on_file: &[Certificate], findings: &mut F
             findings.ok(subject.clone(), "answers, with TLS");
             let mut other = Findings::of("certificate");
             let subject = format!("{subject} shows another than on file");
-            judge(&shown, &socket.host_name, subject, &mut other);
+            let purpose = Purpose::Mail(socket.host_name.clone());
+            judge(&shown, &purpose, subject, &mut other);
             findings.list.append(&mut other.list);
         }
         Err(error) => findings.problem(subject, error, start(socket.service)),
@@ -150,7 +151,7 @@ fn start(service: &str) -> String {
 }
 
 /// Whoever listens on all addresses is found on loopback.
-fn here(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn here(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),

@@ -8,8 +8,10 @@ use ::queue::{DatabaseConfig, Heart, HeartConfig, Progress, Queue, Registration}
 use hickory_proto::op::{Message, MessageType};
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair, date_time_ymd};
 use serde_json::Value;
+use service::config::TelemetrySection;
+use service::telemetry::ask_ready;
 use tempfile::TempDir;
-use testkit::{Script, Sink, TestCertificate, TestDatabase, Zone};
+use testkit::{Process, Script, Sink, TestAuthority, TestCertificate, TestDatabase, Zone};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
@@ -33,7 +35,7 @@ fn configuration(folder: &Path, listen: SocketAddr, grpc: SocketAddr, mail: &Pat
     let relay = format!(
         "host_name = \"{HOST}\"\n[[listen]]\naddress = \"{listen}\"\n\
          [tls]\ncertificate = \"{here}/mx.pem\"\nkey = \"{here}/mx.key\"\n\
-         [directory]\ntargets = [\"127.0.0.1:1\"]\n[delivery]\ntargets = [\"127.0.0.1:1\"]\n\
+         [directory]\ntargets = [\"{grpc}\"]\n[delivery]\ntargets = [\"{grpc}\"]\n\
          [grpc]\nbind = \"{grpc}\"\n"
     );
     let mail = mail.display();
@@ -48,8 +50,18 @@ fn configuration(folder: &Path, listen: SocketAddr, grpc: SocketAddr, mail: &Pat
 }
 
 fn examine(operator: &Operator, files: &[PathBuf], dns: SocketAddr) -> (Done, Vec<Value>) {
+    examine_with(operator, files, dns, &[])
+}
+
+fn examine_with(
+    operator: &Operator,
+    files: &[PathBuf],
+    dns: SocketAddr,
+    more: &[&str],
+) -> (Done, Vec<Value>) {
     let dns = dns.to_string();
     let mut arguments = vec!["doctor", "--json", "--nameserver", &dns];
+    arguments.extend(more);
     for file in files {
         arguments.extend(["--config", file.to_str().unwrap()]);
     }
@@ -93,6 +105,30 @@ async fn vouching() -> (SocketAddr, JoinHandle<()>) {
     (address, task)
 }
 
+/// A real delivery service with this configuration.
+async fn delivers(database: &TestDatabase, file: &Path, grpc: SocketAddr) -> Process {
+    let mut command = testkit::binaries().await.command("delivery");
+    command.arg("--config").arg(file);
+    let mut delivery = Process::start(command.env("DATABASE_URL", database.url()));
+    delivery.wait_for_port(grpc).await;
+    delivery
+}
+
+fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], testkit::free_port()))
+}
+
+/// One word of what was found, for each pair of an area and a subject.
+#[track_caller]
+fn expect<const N: usize>(findings: &[Value], expected: [(&str, &str, &str, &str); N]) {
+    for (check, subject, verdict, found) in expected {
+        let finding = about(findings, check, subject);
+        assert_eq!(finding["verdict"], verdict, "{finding}");
+        let told = finding["found"].as_str().unwrap();
+        assert!(told.contains(found), "{finding}");
+    }
+}
+
 fn beating(queue: &Queue, relay: ::queue::IncarnationId) -> (Heart, JoinHandle<()>) {
     let progress = Progress::default();
     let heart = Heart::start(queue, relay, HeartConfig::default(), progress.clone());
@@ -131,9 +167,9 @@ async fn a_healthy_fleet_has_no_problems() {
     let certificate = vouched_for();
     let _ = certificate.write_to(folder.path(), "mx");
     let sink = Sink::start(Script::new().starttls(&certificate)).await;
-    let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let grpc_address = grpc.local_addr().unwrap();
-    let files = configuration(folder.path(), sink.address(), grpc_address, folder.path());
+    let grpc = free_address();
+    let files = configuration(folder.path(), sink.address(), grpc, folder.path());
+    let _delivery = delivers(&database, &files[1], grpc).await;
 
     let (done, findings) = examine(&operator, &files, dns.address());
     assert_eq!((done.status, done.stderr.as_str()), (0, ""), "{done:?}");
@@ -147,6 +183,7 @@ async fn a_healthy_fleet_has_no_problems() {
         ("clock", "skew"),
         ("schema", "queue"),
         ("fleet", &format!("relay {} on {HOST}", relay.0)),
+        ("fleet", &format!("delivery {grpc} (gRPC)")),
         ("dns", HOST),
         ("dns", "example.org"),
         ("certificate", "mx.pem"),
@@ -277,6 +314,149 @@ async fn each_ailment_is_told_with_its_remedy() {
         done.stderr,
         format!("chasqui: there are {problems} problems\n")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_and_in_which_version_is_told_of_all_services() {
+    let (database, operator) = provider().await;
+    let queue = Queue::connect(&DatabaseConfig::new(database.url()))
+        .await
+        .unwrap();
+    let _alive = beating(&queue, register(&queue, "0.0.1").await);
+    let dns = Zone::new().serve().await;
+    let folder = TempDir::new().unwrap();
+    let _ = vouched_for().write_to(folder.path(), "mx");
+    let (grpc, telemetry) = (free_address(), free_address());
+    let files = configuration(folder.path(), free_address(), grpc, folder.path());
+    let [relay, delivery] = &files;
+    let mut text = std::fs::read_to_string(delivery).unwrap();
+    text.push_str(&format!("[telemetry]\nlisten = \"{telemetry}\"\n"));
+    std::fs::write(delivery, text).unwrap();
+    let mut running = delivers(&database, delivery, grpc).await;
+    running.wait_for_port(telemetry).await;
+    let section = TelemetrySection {
+        listen: Some(telemetry),
+        ..TelemetrySection::default()
+    };
+    testkit::wait_until("delivery to be ready", async || {
+        ask_ready(&section).await.is_ok()
+    })
+    .await;
+
+    // Neither the relay nor we need know more of it than where it is called, and where it tells.
+    let (called, told) = (format!("delivery {grpc}"), format!("delivery {telemetry}"));
+    let version = env!("CARGO_PKG_VERSION");
+    let place = telemetry.to_string();
+    let elsewhere = ["--telemetry", place.as_str()];
+    let here = std::slice::from_ref(relay);
+    let (_, findings) = examine_with(&operator, here, dns.address(), &elsewhere);
+    let both = format!("0.0.1, {version}");
+    let ready = format!("{version}, ready");
+    expect(
+        &findings,
+        [
+            ("fleet", &called, "ok", "serves"),
+            ("fleet", &told, "ok", &ready),
+            ("fleet", "versions", "warning", &both),
+        ],
+    );
+    // Both sections of the relay lead to it.
+    let of = |it: &&Value| it["subject"].as_str().unwrap().starts_with(&called);
+    assert_eq!(findings.iter().filter(of).count(), 1, "{findings:#?}");
+    // One that is here tells by its configuration.
+    let (_, findings) = examine(&operator, &files, dns.address());
+    expect(&findings, [("fleet", &told, "ok", &ready)]);
+
+    drop(running);
+    let (done, findings) = examine_with(&operator, here, dns.address(), &elsewhere);
+    assert_eq!(done.status, 1, "{done:?}");
+    expect(
+        &findings,
+        [
+            ("fleet", &called, "warning", "cannot be reached"),
+            (
+                "fleet",
+                "[directory] of relay",
+                "problem",
+                "no delivery serves",
+            ),
+            (
+                "fleet",
+                "[delivery] of relay",
+                "problem",
+                "no delivery serves",
+            ),
+            ("fleet", &place, "warning", "does not answer"),
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_grpc_are_looked_at_too() {
+    let operator = Operator::without_a_database();
+    let dns = Zone::new().serve().await;
+    let folder = TempDir::new().unwrap();
+    let here = folder.path().display().to_string();
+    let authority = TestAuthority::new();
+    std::fs::write(folder.path().join("ca.pem"), authority.certificate()).unwrap();
+    let _ = vouched_for().write_to(folder.path(), "mx");
+    let _ = authority
+        .issue(&["relay.internal"])
+        .write_to(folder.path(), "caller");
+    let files = configuration(folder.path(), free_address(), free_address(), folder.path());
+    let caller = format!(
+        ".tls]\nauthority = \"{here}/ca.pem\"\ncertificate = \"{here}/caller.pem\"\n\
+         key = \"{here}/caller.key\"\nserver_name = \"delivery.internal\"\n"
+    );
+    let server = format!(
+        "[grpc.tls]\ncertificate = \"{here}/grpc.pem\"\nkey = \"{here}/grpc.key\"\n\
+         client_authority = \"{here}/ca.pem\"\n"
+    );
+    let append = |file: &Path, text: &str| {
+        let whole = std::fs::read_to_string(file).unwrap() + text;
+        std::fs::write(file, whole).unwrap();
+    };
+    append(&files[0], &format!("[directory{caller}[delivery{caller}"));
+    append(&files[1], &server);
+
+    for (certificate, verdict, found, remedy) in [
+        (
+            authority.issue(&["delivery.internal"]),
+            "ok",
+            "for delivery.internal, until",
+            "",
+        ),
+        (
+            authority.issue(&["other.internal"]),
+            "problem",
+            "is for other.internal, not for delivery.internal",
+            "delivery.internal",
+        ),
+        (
+            expired(),
+            "problem",
+            "expired on 2020-01-01",
+            "gRPC certificates are read at start",
+        ),
+    ] {
+        let _ = certificate.write_to(folder.path(), "grpc");
+        let (_, findings) = examine(&operator, &files, dns.address());
+        expect(
+            &findings,
+            [
+                ("certificate", "/grpc.pem (gRPC)", verdict, found),
+                ("certificate", "/caller.pem (gRPC)", "ok", "until"),
+                ("certificate", "/ca.pem (gRPC authority)", "ok", "until"),
+            ],
+        );
+        let finding = about(&findings, "certificate", "/grpc.pem");
+        let told = finding["remedy"].as_str().unwrap_or_default();
+        assert!(told.contains(remedy), "{finding}");
+    }
+    std::fs::write(folder.path().join("ca.pem"), expired().certificate).unwrap();
+    let (_, findings) = examine(&operator, &files, dns.address());
+    let authority = ("certificate", "ca.pem", "warning", "expired on 2020-01-01");
+    expect(&findings, [authority]);
 }
 
 /// By an authority with a name of its own.

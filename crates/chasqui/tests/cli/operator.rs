@@ -9,6 +9,7 @@ use testkit::TestDatabase;
 /// Types commands that concern one database.
 pub(crate) struct Operator {
     url: Option<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a command did.
@@ -30,11 +31,21 @@ impl Operator {
     pub(crate) fn of(database: &TestDatabase) -> Self {
         Self {
             url: Some(database.url().to_owned()),
+            environment: Vec::new(),
         }
     }
 
     pub(crate) fn without_a_database() -> Self {
-        Self { url: None }
+        Self {
+            url: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// With this in the environment.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     /// Runs `chasqui` with these arguments.
@@ -48,6 +59,9 @@ impl Operator {
         command.args(arguments).env_remove("DATABASE_URL");
         if let Some(url) = &self.url {
             command.env("DATABASE_URL", url);
+        }
+        for (name, value) in &self.environment {
+            command.env(name, value);
         }
         let mut child = command
             .stdin(Stdio::piped())
