@@ -1,18 +1,18 @@
 //! `chasqui domain dns-records`: what to publish so that mail comes, and is believed.
 
+mod hosts;
 mod record;
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use service::config::{ListenTls, load_with};
 use smtp::Domain;
 
+use self::hosts::{Hosts, Place, Protocol, Relay};
 use self::record::{Record, reverse_name};
 use crate::certificate::Certificate;
-use crate::config_check::ServiceName;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -50,8 +50,8 @@ pub(crate) struct DnsRecordsArguments {
     /// The domain
     #[arg(value_parser = Domain::parse)]
     domain: Domain,
-    /// Configuration files: relay.toml tells the MX and its certificate, submission.toml where
-    /// mail clients go
+    /// Configuration files, read with the environment: relay.toml tells the MX and its
+    /// certificate, submission.toml the host that mail clients go to
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "mx")]
     config: Vec<PathBuf>,
     /// Names of relays, besides those of --config
@@ -60,9 +60,17 @@ pub(crate) struct DnsRecordsArguments {
     /// Public addresses that mail is sent from: for SPF, and their reverse
     #[arg(long, value_name = "ADDRESS")]
     address: Vec<IpAddr>,
-    /// The relays' certificate, for TLSA
+    /// The certificate of all relays, for TLSA [default: those of --config]
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Where mail clients send by STARTTLS, as they reach it [default: that of --config, port 587
+    /// whatever it listens on]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = Place::parse)]
+    submission: Vec<Place>,
+    /// Where mail clients send by TLS, as they reach it [default: that of --config, port 465
+    /// whatever it listens on]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = Place::parse)]
+    submissions: Vec<Place>,
 }
 
 /// What there is to publish.
@@ -82,14 +90,6 @@ struct Note {
     text: String,
 }
 
-/// What the configurations tell.
-#[derive(Default)]
-struct Hosts {
-    relays: Vec<String>,
-    certificate: Option<PathBuf>,
-    submission: Option<(String, Vec<(ListenTls, SocketAddr)>)>,
-}
-
 pub(crate) fn run(arguments: &DnsRecordsArguments, output: Output) -> Result<(), Failure> {
     let hosts = Hosts::of(arguments)?;
     let domain = &arguments.domain;
@@ -103,71 +103,28 @@ pub(crate) fn run(arguments: &DnsRecordsArguments, output: Output) -> Result<(),
         .records
         .extend(sending(domain, &hosts, &arguments.address));
     advice.records.extend(clients(domain, &hosts));
-    let certificate = arguments
-        .certificate
-        .as_ref()
-        .or(hosts.certificate.as_ref());
-    match certificate
-        .map(|path| Certificate::read(path))
-        .transpose()?
-    {
-        Some(certificate) => advice.records.extend(tlsa(&hosts, &certificate)),
-        None => advice.notes.push(Note {
-            about: "TLSA",
-            text: "give --certificate FILE of the relays to have it printed".to_owned(),
-        }),
+    advice.notes.extend(published_ports(&hosts));
+    let certificate = arguments.certificate.as_ref();
+    let of_all = certificate.map(|file| Ok::<_, Failure>((file.clone(), Certificate::read(file)?)));
+    let of_all = of_all.transpose()?;
+    for relay in &hosts.relays {
+        match &of_all {
+            Some(certificate) => tlsa(relay, std::slice::from_ref(certificate), &mut advice),
+            None => tlsa(relay, &hosts.certificates(relay)?, &mut advice),
+        }
     }
     reverse(&hosts, &arguments.address, &mut advice);
     output.one(&advice, || in_words(&advice))
-}
-
-impl Hosts {
-    fn of(arguments: &DnsRecordsArguments) -> Result<Self, Failure> {
-        let mut hosts = Self::default();
-        for file in &arguments.config {
-            match ServiceName::of_file(file) {
-                Some(ServiceName::Relay) => {
-                    let config: relay::Config = load(file, relay::ENVIRONMENT_PREFIX)?;
-                    hosts.relays.push(config.host_name);
-                    hosts.certificate = config.tls.map(|tls| tls.certificate);
-                }
-                Some(ServiceName::Submission) => {
-                    let config: submission::Config = load(file, submission::ENVIRONMENT_PREFIX)?;
-                    let sockets = config.listen.iter().map(|it| (it.tls, it.address));
-                    hosts.submission = Some((config.host_name, sockets.collect()));
-                }
-                Some(ServiceName::Delivery) => {}
-                None => return Err(Failure::WhichService(file.clone())),
-            }
-        }
-        hosts
-            .relays
-            .extend(arguments.mx.iter().map(Domain::to_string));
-        hosts.relays.dedup();
-        if hosts.relays.is_empty() {
-            return Err(Failure::NoRelayNamed);
-        }
-        Ok(hosts)
-    }
-}
-
-/// The database has no say here.
-fn load<T>(file: &Path, prefix: &str) -> Result<T, service::config::ConfigError>
-where
-    T: serde::de::DeserializeOwned + service::config::Validate,
-{
-    let stand_in = (
-        "DATABASE_URL".to_owned(),
-        "postgres://127.0.0.1/".to_owned(),
-    );
-    load_with(Some(file), prefix, [stand_in])
 }
 
 fn receiving(domain: &Domain, hosts: &Hosts) -> Vec<Record> {
     let why = "where mail for the domain goes (RFC 5321 §5.1)";
     let relays = hosts.relays.iter();
     relays
-        .map(|host| Record::new(domain, "MX", format_args!("{PREFERENCE} {host}."), why))
+        .map(|relay| {
+            let value = format!("{PREFERENCE} {}.", relay.name);
+            Record::new(domain, "MX", value, why)
+        })
         .collect()
 }
 
@@ -180,9 +137,9 @@ fn sending(domain: &Domain, hosts: &Hosts, addresses: &[IpAddr]) -> Vec<Record> 
     spf.push_str(" ~all");
     let why = "who sends mail of the domain (RFC 7208); -all once nobody else does";
     let mut records = vec![Record::text(domain, &spf, why)];
-    for host in &hosts.relays {
+    for relay in &hosts.relays {
         let why = "the same for reports, whose reverse-path is null (RFC 7208 §2.4)";
-        records.push(Record::text(host, "v=spf1 a -all", why));
+        records.push(Record::text(&relay.name, "v=spf1 a -all", why));
     }
     let dmarc = format!("v=DMARC1; p=none; rua=mailto:postmaster@{domain}");
     let why = "what to do with what fails (RFC 7489): nothing yet, but tell";
@@ -191,43 +148,60 @@ fn sending(domain: &Domain, hosts: &Hosts, addresses: &[IpAddr]) -> Vec<Record> 
 }
 
 fn clients(domain: &Domain, hosts: &Hosts) -> Vec<Record> {
-    let Some((host, sockets)) = &hosts.submission else {
-        return Vec::new();
-    };
-    let records = sockets.iter().filter_map(|(tls, address)| {
-        let (service, why) = match tls {
-            ListenTls::Implicit => (
-                "_submissions",
-                "where mail clients send, by TLS (RFC 8314 §5.1)",
-            ),
-            ListenTls::StartTls => (
-                "_submission",
-                "where mail clients send, by STARTTLS (RFC 6186)",
-            ),
-            ListenTls::None => return None,
+    let records = hosts.entries.iter().map(|entry| {
+        let why = match entry.protocol {
+            Protocol::Submission => "where mail clients send, by STARTTLS (RFC 6186)",
+            Protocol::Submissions => "where mail clients send, by TLS (RFC 8314 §5.1)",
         };
-        let name = format!("{service}._tcp.{domain}");
-        let value = format!("0 1 {} {host}.", address.port());
-        Some(Record::new(name, "SRV", value, why))
+        let name = format!("_{}._tcp.{domain}", entry.protocol.name());
+        let value = format!("0 1 {} {}.", entry.port, entry.host);
+        Record::new(name, "SRV", value, why)
     });
     records.collect()
 }
 
-fn tlsa(hosts: &Hosts, certificate: &Certificate) -> Vec<Record> {
+/// Only who set up the way there knows whether the public port leads to the one listened on.
+fn published_ports(hosts: &Hosts) -> Vec<Note> {
+    let notes = hosts.behind.iter().map(|(protocol, port)| {
+        let (public, flag) = (protocol.port(), protocol.name());
+        let text = format!(
+            "submission listens on {port}: see to it that {public} leads there, or give the port \
+             that does by --{flag} HOST:PORT"
+        );
+        Note { about: "SRV", text }
+    });
+    notes.collect()
+}
+
+/// A record for each key that the relay may show.
+fn tlsa(relay: &Relay, certificates: &[(PathBuf, Certificate)], advice: &mut Advice) {
     let why = "the relays' key (RFC 7672): only in a zone signed by DNSSEC, and the new key's record \
                before the key is changed";
-    let digest = &certificate.key_digest;
-    let covered = hosts.relays.iter().filter(|host| certificate.is_for(host));
-    covered
-        .map(|host| {
-            Record::new(
-                format_args!("_25._tcp.{host}"),
-                "TLSA",
-                format_args!("3 1 1 {digest}"),
-                why,
-            )
-        })
-        .collect()
+    let name = &relay.name;
+    let fitting = certificates.iter().filter(|(_, it)| it.is_for(name));
+    let mut digests: Vec<&str> = fitting.map(|(_, it)| it.key_digest.as_str()).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    if digests.is_empty() {
+        advice.notes.push(Note {
+            about: "TLSA",
+            text: without_tlsa(relay, certificates),
+        });
+    }
+    advice.records.extend(digests.into_iter().map(|digest| {
+        let value = format_args!("3 1 1 {digest}");
+        Record::new(format_args!("_25._tcp.{name}"), "TLSA", value, why)
+    }));
+}
+
+fn without_tlsa(relay: &Relay, certificates: &[(PathBuf, Certificate)]) -> String {
+    let name = &relay.name;
+    if certificates.is_empty() {
+        return format!("give --certificate FILE of {name} to have it printed");
+    }
+    let files = certificates.iter();
+    let files: Vec<String> = files.map(|(it, _)| it.display().to_string()).collect();
+    format!("none for {name}: {} is not for it", files.join(", "))
 }
 
 /// Which address is whose is only known where there is one relay.
@@ -240,7 +214,8 @@ fn reverse(hosts: &Hosts, addresses: &[IpAddr], advice: &mut Advice) {
                    --address prints the records"
                 .to_owned(),
         }),
-        ([host], addresses) => {
+        ([relay], addresses) => {
+            let host = &relay.name;
             for address in addresses {
                 let kind = if address.is_ipv4() { "A" } else { "AAAA" };
                 let why = "the relay's address";

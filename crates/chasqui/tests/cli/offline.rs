@@ -139,10 +139,7 @@ fn the_records_of_a_domain_follow_from_the_configuration() {
         "mx1.example.org. IN A 192.0.2.25".to_owned(),
         "mx1.example.org. IN AAAA 2001:db8::25".to_owned(),
     ];
-    let records = zone
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with(';'));
-    assert_eq!(records.collect::<Vec<_>>(), expected);
+    assert_eq!(records(&zone), expected);
     assert!(
         zone.contains("; 25.2.0.192.in-addr.arpa. IN PTR mx1.example.org.\n"),
         "{zone}"
@@ -160,6 +157,135 @@ fn the_records_of_a_domain_follow_from_the_configuration() {
     let by_name = operator.succeeds(&["domain", "dns-records", "example.org", "--mx", "a.example"]);
     assert!(by_name.starts_with("; ") && by_name.contains("\nexample.org. IN MX 10 a.example.\n"));
     assert!(!by_name.contains(" IN TLSA "), "{by_name}");
+}
+
+/// The records, without comments.
+fn records(zone: &str) -> Vec<&str> {
+    let lines = zone.lines();
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with(';'))
+        .collect()
+}
+
+#[test]
+fn in_containers_the_environment_names_the_host_and_the_records_tell_the_published_ports() {
+    let (folder, _) = folder_with_certificate();
+    let nameless = |text: &str| {
+        text.lines()
+            .skip(2)
+            .fold(String::new(), |all, it| all + it + "\n")
+    };
+    let relay = write(folder.path(), "relay.toml", &nameless(RELAY));
+    let submission = write(
+        folder.path(),
+        "submission.toml",
+        "[tls]\ncertificate = \"HERE/mx.pem\"\nkey = \"HERE/mx.key\"\n\
+         [directory]\ntargets = [\"127.0.0.1:1\"]\n",
+    );
+    let listen = "[{ address = \"0.0.0.0:2587\" }, { address = \"[::1]:2587\" }, \
+                  { address = \"0.0.0.0:2465\", tls = \"implicit\" }]";
+    let operator = Operator::without_a_database()
+        .with("CHASQUI_RELAY__HOST_NAME", "mx1.example.org")
+        .with("CHASQUI_SUBMISSION__HOST_NAME", "mail.example.org")
+        .with("CHASQUI_SUBMISSION__LISTEN", listen)
+        // Of whom it is asked nothing.
+        .with("DATABASE_URL_FILE", "/nonexistent/url");
+    let arguments = [
+        "domain",
+        "dns-records",
+        "example.org",
+        "--config",
+        &relay,
+        &submission,
+    ];
+    let zone = operator.succeeds(&arguments);
+    assert_eq!(
+        records(&zone)[0],
+        "example.org. IN MX 10 mx1.example.org.",
+        "{zone}"
+    );
+    let srv = |zone: &str| -> Vec<String> {
+        let records = records(zone).into_iter();
+        let srv = records.filter(|line| line.contains(" IN SRV "));
+        srv.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        srv(&zone),
+        [
+            "_submission._tcp.example.org. IN SRV 0 1 587 mail.example.org.",
+            "_submissions._tcp.example.org. IN SRV 0 1 465 mail.example.org.",
+        ]
+    );
+    for said in [
+        "; SRV: submission listens on 2587: see to it that 587 leads there",
+        "--submissions HOST:PORT",
+    ] {
+        assert_eq!(zone.matches(said).count(), 1, "{zone}");
+    }
+
+    let told = [
+        "--submission",
+        "smtp.example.org:1587",
+        "--submissions",
+        "smtp.example.org",
+    ];
+    let zone = operator.succeeds(&[&arguments[..], &told].concat());
+    assert_eq!(
+        srv(&zone),
+        [
+            "_submission._tcp.example.org. IN SRV 0 1 1587 smtp.example.org.",
+            "_submissions._tcp.example.org. IN SRV 0 1 465 smtp.example.org.",
+        ]
+    );
+    assert!(!zone.contains("; SRV"), "{zone}");
+    let wrong = operator.types(&[&arguments[..], &["--submission", "a.example:x"]].concat());
+    assert_eq!(wrong.status, 2, "{wrong:?}");
+}
+
+#[test]
+fn several_relays_are_named_once_and_each_has_the_record_of_its_own_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = |file: &str, host: &str, certificate: &TestCertificate| {
+        let _ = certificate.write_to(folder.path(), file);
+        let text = RELAY.replace("mx1.example.org", host);
+        let text = text.replace("HERE/mx.", &format!("HERE/{file}."));
+        write(folder.path(), &format!("relay-{file}.toml"), &text)
+    };
+    let all = TestCertificate::self_signed(&["*.example.org"]);
+    let second = TestCertificate::self_signed(&["mx2.example.org"]);
+    let third = TestCertificate::self_signed(&["elsewhere.example"]);
+    let files = [
+        relay("a", "mx1.example.org", &all),
+        relay("b", "mx2.example.org", &second),
+        // Two of one name, with a certificate each.
+        relay("c", "MX1.example.org", &third),
+        relay("d", "mx3.example.org", &third),
+    ];
+    let mut arguments = vec!["domain", "dns-records", "example.org", "--config"];
+    arguments.extend(files.iter().map(String::as_str));
+    arguments.extend(["--mx", "mx2.example.org", "--mx", "mx4.example.org"]);
+    let zone = Operator::without_a_database().succeeds(&arguments);
+    let of = |kind: &str| -> Vec<String> {
+        let records = records(&zone).into_iter();
+        let fitting = records.filter(|line| line.contains(kind));
+        fitting.map(str::to_owned).collect()
+    };
+    let mx = [1, 2, 3, 4].map(|n| format!("example.org. IN MX 10 mx{n}.example.org."));
+    assert_eq!(of(" IN MX "), mx, "{zone}");
+    let [all, second] = [&all, &second].map(|it| openssl_key_digest(&it.certificate));
+    assert_eq!(
+        of(" IN TLSA "),
+        [
+            format!("_25._tcp.mx1.example.org. IN TLSA 3 1 1 {all}"),
+            format!("_25._tcp.mx2.example.org. IN TLSA 3 1 1 {second}"),
+            format!("_25._tcp.mx4.example.org. IN TLSA 3 1 1 {all}"),
+        ]
+    );
+    let missing = format!(
+        "; TLSA: none for mx3.example.org: {}/d.pem is not for it.",
+        folder.path().display()
+    );
+    assert!(zone.contains(&missing), "{zone}");
 }
 
 fn openssl_key_digest(certificate: &str) -> String {
