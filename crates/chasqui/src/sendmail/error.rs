@@ -64,9 +64,9 @@ pub(super) enum SendmailError {
     Transaction(TalkError),
     #[error(transparent)]
     Content(#[from] ContentError),
-    #[error("{refused} of {all} recipients were refused")]
-    Refused {
-        refused: usize,
+    #[error("not accepted for {missing} of {all} recipients")]
+    NotAccepted {
+        missing: usize,
         all: usize,
         status: u8,
     },
@@ -85,7 +85,7 @@ impl SendmailError {
             }
             Self::LookUp { .. } => TEMPORARY,
             Self::Talk { source, .. } | Self::Transaction(source) => of_talk(source),
-            Self::Refused { status, .. } => *status,
+            Self::NotAccepted { status, .. } => *status,
         }
     }
 }
@@ -117,45 +117,68 @@ fn of_reply(stage: Stage, reply: &Reply) -> u8 {
 
 /// How it ended for each recipient.
 #[derive(Debug, Default)]
-pub(super) struct Outcome(Vec<(Mailbox, RecipientResult)>);
+pub(super) struct Outcome {
+    tried: Vec<(Mailbox, RecipientResult)>,
+    /// Whose turn never came, and why.
+    untried: Vec<(Mailbox, String)>,
+}
 
 impl Outcome {
-    pub(super) fn note(&mut self, recipient: Mailbox, result: RecipientResult) {
-        self.0.push((recipient, result));
+    pub(super) fn is_empty(&self) -> bool {
+        self.tried.is_empty() && self.untried.is_empty()
     }
 
-    /// Tells of everybody who was refused on standard error; of all, if asked.
+    pub(super) fn note(&mut self, recipient: Mailbox, result: RecipientResult) {
+        self.tried.push((recipient, result));
+    }
+
+    pub(super) fn note_untried(&mut self, recipients: Vec<Mailbox>, why: &SendmailError) {
+        let why = service::one_line(why);
+        let recipients = recipients.into_iter();
+        self.untried
+            .extend(recipients.map(|recipient| (recipient, why.clone())));
+    }
+
+    /// Tells on standard error who has it and who doesn't: whoever sends it again wants to leave out
+    /// the former. If all have it, only when asked.
     pub(super) fn tell(&self, verbose: bool) {
+        if self.missing() == 0 && !verbose {
+            return;
+        }
         let mut stderr = io::stderr().lock();
-        for (recipient, result) in &self.0 {
-            if result.is_accepted() && !verbose {
-                continue;
-            }
+        for (recipient, result) in &self.tried {
             // Standard error that can't be written to has nobody to miss it.
             let _ = writeln!(stderr, "sendmail: {recipient}: {}", in_words(result));
         }
+        for (recipient, why) in &self.untried {
+            let _ = writeln!(stderr, "sendmail: {recipient}: not tried: {why}");
+        }
     }
 
-    /// The refusals in one error. A permanent one counts for more than a passing one: whoever
-    /// sends all of it again must not do so for ever.
+    /// What went wrong in one error. A permanent refusal counts for more than a passing one:
+    /// whoever sends all of it again must not do so for ever.
     pub(super) fn into_result(self) -> Result<(), SendmailError> {
-        let all = self.0.len();
-        let statuses: Vec<u8> = self
-            .0
-            .iter()
-            .filter_map(|(_, result)| status(result))
-            .collect();
+        let tried = self.tried.iter().filter_map(|(_, result)| status(result));
+        let untried = self.untried.iter().map(|_| TEMPORARY);
+        let statuses: Vec<u8> = tried.chain(untried).collect();
         let worst = [UNAVAILABLE, NO_USER, TEMPORARY]
             .into_iter()
             .find(|worst| statuses.contains(worst));
         match worst {
             None => Ok(()),
-            Some(status) => Err(SendmailError::Refused {
-                refused: statuses.len(),
-                all,
+            Some(status) => Err(SendmailError::NotAccepted {
+                missing: statuses.len(),
+                all: self.tried.len() + self.untried.len(),
                 status,
             }),
         }
+    }
+
+    /// For how many it was not accepted.
+    fn missing(&self) -> usize {
+        let tried = self.tried.iter();
+        let refused = tried.filter(|(_, result)| !result.is_accepted());
+        refused.count() + self.untried.len()
     }
 }
 

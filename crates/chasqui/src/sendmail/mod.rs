@@ -61,7 +61,8 @@ fn run(command: &SendmailCommand) -> Result<(), SendmailError> {
     outcome.into_result()
 }
 
-/// In as many transactions as the server wants.
+/// In as many transactions as the server wants. Once it is known of some what became of them, an
+/// error is no more than the others' outcome: else nobody would learn who has it already.
 fn submit(
     settings: &Settings,
     reverse_path: &ReversePath,
@@ -71,7 +72,14 @@ fn submit(
     let mut talk = server::open(settings)?;
     let mut outcome = Outcome::default();
     while !left.is_empty() {
-        let results = letter.send(&mut talk, reverse_path, &left)?;
+        let results = match letter.send(&mut talk, reverse_path, &left) {
+            Ok(results) => results,
+            Err(error) if outcome.is_empty() => return Err(error),
+            Err(error) => {
+                outcome.note_untried(left, &error);
+                break;
+            }
+        };
         let mut next = Vec::new();
         let tried = left.len();
         for (recipient, result) in left.into_iter().zip(results) {

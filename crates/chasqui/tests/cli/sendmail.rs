@@ -166,6 +166,7 @@ async fn one_refused_recipient_is_named_and_the_others_get_it() {
             .contains("no@example.net: refused at RCPT: 550 5.1.1"),
         "{done:?}"
     );
+    assert!(done.stderr.contains("bob@example.net: 250 "), "{done:?}");
     assert_eq!(sink.wait_for(1).await[0].recipients, ["bob@example.net"]);
 }
 
@@ -181,6 +182,36 @@ async fn a_server_that_takes_few_recipients_at_a_time_gets_them_all() {
     let received = sink.wait_for(3).await.into_iter();
     let all: Vec<String> = received.flat_map(|message| message.recipients).collect();
     assert_eq!(all, to);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_it_is_told_when_the_server_goes_away_between_transactions() {
+    let script = Script::new()
+        .at_most_recipients(1)
+        .first(1, Stage::Dot, Action::reply("250 2.0.0 queued as 1"))
+        .on(Stage::Dot, Action::Close);
+    let sink = Sink::start(script).await;
+    let to = ["r0@example.net", "r1@example.net", "r2@example.net"];
+    let arguments = [&["-f", "a@b.example"], &to[..]].concat();
+    let done = Caller::of(sink.address()).calls(&arguments, "Subject: hi\n\nhello\n");
+    assert_eq!(
+        (done.status, done.stdout.as_str()),
+        (75, ""),
+        "whoever called may try again: {done:?}"
+    );
+    for (recipient, what) in to.into_iter().zip([
+        "250 2.0.0 queued as 1",
+        "it may have been taken all the same",
+        "not tried: ",
+    ]) {
+        let told = done.stderr.lines().find(|line| line.contains(recipient));
+        assert!(told.is_some_and(|line| line.contains(what)), "{done:?}");
+    }
+    assert!(
+        done.stderr
+            .ends_with("sendmail: not accepted for 2 of 3 recipients\n"),
+        "{done:?}"
+    );
 }
 
 #[test]
