@@ -67,9 +67,7 @@ pub(crate) async fn run(
         arguments.ages(),
     )
     .await?;
-    let limit = arguments.limit as usize;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
+    let has_more = cut(&mut rows, arguments.limit);
 
     let none = if arguments.is_everything() {
         "the queue is empty"
@@ -93,11 +91,23 @@ pub(crate) async fn run(
         output.rows(&rows, none, headings, cells)?;
     }
     if has_more {
-        output.remark(format_args!(
-            "there is more than these {limit}: --limit shows more"
-        ));
+        remark_more(output, arguments.limit);
     }
     Ok(())
+}
+
+/// Leaves so many rows; whether there were more.
+pub(crate) fn cut(rows: &mut Vec<UnitRow>, limit: u32) -> bool {
+    let limit = limit as usize;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    has_more
+}
+
+pub(crate) fn remark_more(output: Output, limit: u32) {
+    output.remark(format_args!(
+        "there is more than these {limit}: --limit shows more"
+    ));
 }
 
 /// The first units that fit the filters and whose message was accepted when it is asked for.

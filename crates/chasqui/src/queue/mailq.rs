@@ -7,7 +7,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::list::fetch;
+use super::list::{cut, fetch, remark_more};
 use super::selection::Filters;
 use super::unit::UnitRow;
 use crate::database::DatabaseArguments;
@@ -37,8 +37,15 @@ pub(crate) struct MailqCommand {
 
 pub(crate) async fn run(command: MailqCommand) -> Result<(), Failure> {
     let queue = command.database.queue().await?;
-    let rows = fetch(&queue, &command.filters, command.limit, |_| true).await?;
-    command.output.one(&rows, || in_words(&rows))
+    // One more than is shown tells whether there are more.
+    let most = command.limit.saturating_add(1);
+    let mut rows = fetch(&queue, &command.filters, most, |_| true).await?;
+    let has_more = cut(&mut rows, command.limit);
+    command.output.one(&rows, || in_words(&rows))?;
+    if has_more {
+        remark_more(command.output, command.limit);
+    }
+    Ok(())
 }
 
 /// Prints what was chosen by `queue list`.

@@ -174,6 +174,27 @@ async fn filters_choose_and_a_limit_says_that_there_is_more() {
 }
 
 #[tokio::test]
+async fn mailq_says_that_there_is_more_as_the_list_does() {
+    let house = House::new().await;
+    let to = ["bob@example.net", "carol@example.com"];
+    house.queues("alice@example.org", &to).await;
+    let all = house.operator.succeeds(&["mailq"]);
+    assert!(to.iter().all(|it| all.contains(it)), "{all}");
+    for (limit, said) in [
+        (
+            "1",
+            "chasqui: there is more than these 1: --limit shows more\n",
+        ),
+        ("2", ""),
+    ] {
+        let limited = house.operator.types(&["mailq", "--limit", limit]);
+        assert_eq!((limited.status, limited.stderr.as_str()), (0, said));
+        let shown = to.iter().filter(|it| limited.stdout.contains(**it));
+        assert_eq!(shown.count().to_string(), limit, "{limited:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_is_shown_with_where_it_came_from() {
     let house = House::new().await;
     let id = house
