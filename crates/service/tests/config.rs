@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use service::config::{
     ConfigError, DatabaseSection, ListenSection, ListenTls, LogConfig, LogFormat, Problem,
-    Validate, duration, load_with,
+    TelemetrySection, Validate, duration, load_with,
 };
 use tempfile::NamedTempFile;
 
@@ -280,4 +280,30 @@ fn no_secret_is_shown() {
     assert!(!format!("{config:?}").contains("secret@"), "{config:?}");
     let wrong_kind = complaints("[database]\nurl = [\"postgres://x:hunter2@db/\"]", &[]);
     assert!(!wrong_kind.concat().contains("hunter2"), "{wrong_kind:?}");
+}
+
+#[test]
+fn who_vouches_for_a_collector_is_for_one_by_tls_and_must_be_there() {
+    let problems = |otlp: Option<&str>, authority: Option<&Path>| {
+        let section = TelemetrySection {
+            otlp: otlp.map(str::to_owned),
+            otlp_authority: authority.map(Path::to_owned),
+            ..TelemetrySection::default()
+        };
+        section.problems()
+    };
+    let file = NamedTempFile::new().unwrap();
+    let (there, missing) = (Some(file.path()), Some(Path::new("/nowhere/ca.pem")));
+    let (plain, tls) = (
+        Some("http://collector:4317"),
+        Some("https://collector:4317"),
+    );
+    for (otlp, authority) in [(None, None), (plain, None), (tls, None), (tls, there)] {
+        assert_eq!(problems(otlp, authority), []);
+    }
+    for (otlp, authority) in [(plain, there), (None, there), (tls, missing)] {
+        let problems = problems(otlp, authority);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].key, "otlp_authority");
+    }
 }

@@ -11,6 +11,7 @@ mod log_lines;
 mod mail_full;
 mod metrics;
 mod migration;
+mod otlp;
 mod pooler;
 mod postgres_cut_off;
 mod postgres_full;

@@ -328,6 +328,9 @@ pub struct TelemetrySection {
     /// The collector that metrics and traces go to by OTLP over gRPC, such as
     /// `http://collector:4317`. None by default.
     pub otlp: Option<String>,
+    /// The authorities that the certificate of a collector by `https://` is checked against, in
+    /// PEM. Those of the system by default.
+    pub otlp_authority: Option<PathBuf>,
     /// The share of messages that are traced, 0 to 1. Default 0.01.
     pub sample: f64,
     /// Whether logs and traces show a hash in place of the local part of each mail address.
@@ -348,6 +351,7 @@ impl Default for TelemetrySection {
         Self {
             listen: None,
             otlp: None,
+            otlp_authority: None,
             sample: 0.01,
             hash_addresses: false,
         }
@@ -362,6 +366,15 @@ impl Validate for TelemetrySection {
             let message = "must be a URL, such as http://collector:4317";
             problems.push(Problem::new("otlp", message));
         }
+        let by_tls = |url: &String| url.starts_with("https://");
+        if self.otlp_authority.is_some() && !self.otlp.as_ref().is_some_and(by_tls) {
+            let message = "is for a collector by TLS: set otlp to an https:// URL, or leave it out";
+            problems.push(Problem::new("otlp_authority", message));
+        }
+        problems.extend(unreadable([(
+            "otlp_authority",
+            self.otlp_authority.as_ref(),
+        )]));
         if !(0.0..=1.0).contains(&self.sample) {
             problems.push(Problem::new("sample", "must be from 0 to 1"));
         }

@@ -1,22 +1,19 @@
 //! OpenTelemetry's side: who collects what the instruments count, and where spans go.
 
-use std::time::Duration;
-
 use opentelemetry::trace::{Link, SpanKind, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
 };
 use prometheus::Registry;
+use uuid::Uuid;
 
+use super::collector::Collector;
 use super::messages;
 use crate::config::TelemetrySection;
-
-/// Longest wait for a collector; what it doesn't take by then is lost.
-const COLLECTOR_DEADLINE: Duration = Duration::from_secs(5);
+use crate::node;
 
 /// What is set up, so that it can be ended.
 #[derive(Debug, Default)]
@@ -32,10 +29,7 @@ impl Export {
         if !section.is_on() {
             return Ok(export);
         }
-        let resource = Resource::builder()
-            .with_service_name(format!("chasqui-{service}"))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
+        let resource = resource(service);
         let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone());
         if section.listen.is_some() {
             let reader = opentelemetry_prometheus::exporter()
@@ -45,15 +39,9 @@ impl Export {
                 .map_err(|error| error.to_string())?;
             metrics = metrics.with_reader(reader);
         }
-        if let Some(collector) = &section.otlp {
-            let exporter = MetricExporter::builder()
-                .with_tonic()
-                .with_endpoint(collector)
-                .with_timeout(COLLECTOR_DEADLINE)
-                .build()
-                .map_err(|error| error.to_string())?;
-            metrics = metrics.with_periodic_exporter(exporter);
-            let traces = traces(collector, section.sample, resource)?;
+        if let Some(collector) = Collector::of(section)? {
+            metrics = metrics.with_periodic_exporter(collector.metrics()?);
+            let traces = traces(&collector, section.sample, resource)?;
             global::set_tracer_provider(traces.clone());
             export.traces = Some(traces);
         }
@@ -84,16 +72,27 @@ impl Export {
     }
 }
 
-fn traces(collector: &str, sample: f64, resource: Resource) -> Result<SdkTracerProvider, String> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(collector)
-        .with_timeout(COLLECTOR_DEADLINE)
+/// Who tells. A collector adds up what comes from one resource, so that each process must be one.
+fn resource(service: &'static str) -> Resource {
+    let attributes = [
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
+        KeyValue::new("host.name", node::name()),
+    ];
+    Resource::builder()
+        .with_service_name(format!("chasqui-{service}"))
+        .with_attributes(attributes)
         .build()
-        .map_err(|error| error.to_string())?;
+}
+
+fn traces(
+    collector: &Collector<'_>,
+    sample: f64,
+    resource: Resource,
+) -> Result<SdkTracerProvider, String> {
     let share = Sampler::TraceIdRatioBased(sample);
     Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
+        .with_batch_exporter(collector.spans()?)
         .with_sampler(Sampling(Sampler::ParentBased(Box::new(share))))
         .with_resource(resource)
         .build())

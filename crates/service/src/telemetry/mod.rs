@@ -5,11 +5,13 @@
 //! counted, each crate's in its `metrics.rs`, through OpenTelemetry's global meter; they cost
 //! nothing while nobody listens.
 
+mod collector;
 mod export;
 mod health;
 mod http;
 pub(crate) mod messages;
 pub mod traces;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;

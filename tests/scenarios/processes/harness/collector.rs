@@ -1,5 +1,6 @@
 //! A collector of traces and metrics (OTLP over gRPC) that keeps what it gets.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,8 +18,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tonic::transport::Server;
+use testkit::TestCertificate;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use super::ports::steady_address;
@@ -29,16 +32,31 @@ pub(crate) struct Collector {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
     metrics: Arc<Mutex<Vec<String>>>,
+    /// Who has told metrics.
+    resources: Arc<Mutex<Vec<Resource>>>,
 }
 
 impl Collector {
+    /// Takes plain text.
     pub(crate) fn start() -> Self {
+        Self::serve(Server::builder())
+    }
+
+    /// Takes TLS alone, and shows this certificate.
+    pub(crate) fn start_tls(shown: &TestCertificate) -> Self {
+        let identity = Identity::from_pem(&shown.certificate, &shown.key);
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::serve(Server::builder().tls_config(tls).unwrap())
+    }
+
+    fn serve(mut server: Server) -> Self {
         let collector = Self {
             address: steady_address(),
             spans: Arc::default(),
             metrics: Arc::default(),
+            resources: Arc::default(),
         };
-        let server = Server::builder()
+        let server = server
             .add_service(TraceServiceServer::new(collector.clone()))
             .add_service(MetricsServiceServer::new(collector.clone()))
             .serve(collector.address);
@@ -50,6 +68,23 @@ impl Collector {
     pub(crate) fn settings(&self) -> String {
         let address = self.address;
         format!("telemetry.otlp = \"http://{address}\"\ntelemetry.sample = 1.0")
+    }
+
+    /// Where TLS is spoken.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// What these attributes are for each who has told metrics as this service.
+    pub(crate) fn tellers(&self, service: &str, keys: &[&str]) -> BTreeSet<Vec<String>> {
+        let resources = self.resources.lock();
+        let resources = resources.unwrap_or_else(PoisonError::into_inner);
+        resources
+            .iter()
+            .map(|resource| &resource.attributes)
+            .filter(|attributes| attribute(attributes, "service.name") == service)
+            .map(|attributes| keys.iter().map(|key| attribute(attributes, key)).collect())
+            .collect()
     }
 
     /// All spans of this name that have come.
@@ -86,8 +121,14 @@ impl MetricsService for Collector {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let resources = request.into_inner().resource_metrics.into_iter();
-        let scopes = resources.flat_map(|resource| resource.scope_metrics);
+        let resources = request.into_inner().resource_metrics;
+        let tellers = resources.iter().filter_map(|told| told.resource.clone());
+        let mut known = self.resources.lock();
+        let known = known.as_mut().unwrap_or_else(|error| error.get_mut());
+        known.extend(tellers);
+        let scopes = resources
+            .into_iter()
+            .flat_map(|resource| resource.scope_metrics);
         let names = scopes
             .flat_map(|scope| scope.metrics)
             .map(|metric| metric.name);
