@@ -5,6 +5,7 @@
 //!
 //! Invariant: no generated type and no prost type is public.
 
+mod certificate;
 mod channel;
 mod convert;
 mod error;

@@ -53,15 +53,16 @@ pub(crate) fn begin() {
     LazyLock::force(&METRICS);
 }
 
-/// Tells from now on until when the certificate is good.
+/// Tells from now on until when the certificate is good. `rpc` has the same instrument for its own:
+/// name and description must be alike.
 pub(crate) fn observe(tls: &ReloadingTls) {
     let tls = tls.downgrade();
     global::meter("chasqui")
         .i64_observable_gauge("chasqui_certificate_expires_timestamp_seconds")
-        .with_description("When the certificate that clients are shown expires, in Unix time")
+        .with_description("When the certificate that others are shown expires, in Unix time")
         .with_callback(move |gauge| {
             if let Some(expires) = tls.upgrade().and_then(|tls| tls.expires()) {
-                gauge.observe(expires, &[]);
+                gauge.observe(expires, &[KeyValue::new("of", "smtp")]);
             }
         })
         .build();

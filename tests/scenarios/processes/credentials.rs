@@ -4,7 +4,9 @@ use testkit::{Script, Sink, wait_until};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::harness::{ALICE, BOB, Caller, Credentials, PASSWORD, Plan, TOKEN, mail_client};
+use super::harness::{
+    ALICE, BOB, Caller, Credentials, Metrics, PASSWORD, Plan, TOKEN, mail_client,
+};
 
 const WRONG: &str = "a-token-that-somebody-has-guessed";
 
@@ -48,7 +50,15 @@ async fn mail_flows_by_mutual_tls_and_nobody_without_a_certificate_gets_in() {
     fleet.tally(&sent, &far_end).await.assert_exactly_once();
 
     let folder = fleet.folder().to_owned();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
     for service in fleet.services() {
+        let metrics = Metrics::of(service.telemetry).await;
+        let expires = "chasqui_certificate_expires_timestamp_seconds";
+        let told = metrics.value(&format!("{expires}{{of=\"grpc\"}}"));
+        assert!(told > now, "{}: {told}", service.host_name);
+        // Only who takes SMTP has a certificate for that, too.
+        let smtp = metrics.find(&format!("{expires}{{of=\"smtp\"}}"));
+        assert_eq!(smtp.is_some(), service.smtp.is_some());
         let known = Caller::with_certificate(&folder).health(service).await;
         assert_eq!(known, Ok(ServingStatus::Serving));
         assert!(Caller::trusting(&folder).health(service).await.is_err());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use testkit::{Script, Sink};
+use testkit::{Script, Sink, wait_until};
 
-use super::harness::{ALICE, BOB, Fleet, JO, PASSWORD, Plan, STRANGER, mail_client};
+use super::harness::{ALICE, BOB, Fleet, JO, Metrics, PASSWORD, Plan, STRANGER, mail_client};
 
 /// What a letter's text says, and no log may.
 const CONTENT: &str = "a message of no consequence at all";
@@ -80,6 +80,59 @@ async fn each_event_is_one_line_and_no_line_has_secrets() {
     fleet.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_holds_or_discards_is_told_and_counted() {
+    let database = testkit::database().await;
+    let mut fleet = Plan::new()
+        .everywhere("log.format = \"json\"")
+        .relay(
+            "route = [{ domain = \"held.test\", action = \"hold\" }, \
+             { domain = \"void.test\", action = \"discard\" }]",
+        )
+        .start(&database)
+        .await;
+    fleet
+        .submit(&["jo@void.test", "al@void.test"], "void")
+        .await;
+    fleet.books.are_empty().await;
+    fleet.submit(&["jo@held.test"], "held").await;
+    let held = "SELECT count(*) FROM queue.units WHERE state = 'held'";
+    fleet.books.give(held, 1).await;
+
+    let relay = fleet.relays[0].telemetry;
+    wait_until("both to be counted", async || {
+        let metrics = Metrics::of(relay).await;
+        metrics.value("chasqui_recipients_discarded_total") == 2.0
+            && metrics.value("chasqui_recipients_held_total") == 1.0
+    })
+    .await;
+    let events = events(&mut fleet);
+    let accepted = &events["accepted"];
+    for (event, recipients, reason) in [
+        (
+            "held",
+            &["jo@held.test"][..],
+            "a route holds mail for held.test",
+        ),
+        (
+            "discarded",
+            &["jo@void.test", "al@void.test"],
+            "a route discards this mail",
+        ),
+    ] {
+        let lines = &events[event];
+        let told: Vec<_> = lines.iter().map(|line| &line["recipient"]).collect();
+        assert_eq!(told, recipients);
+        for line in lines {
+            assert_has_all_fields(event, line);
+            assert_eq!(line["reply"], reason);
+            let mut accepted = accepted.iter();
+            assert!(accepted.any(|accepted| accepted["queue_id"] == line["queue_id"]));
+        }
+    }
+    fleet.end().await;
+}
+
 /// The lines about mail in all logs, by event.
 fn events(fleet: &mut Fleet) -> BTreeMap<String, Vec<Value>> {
     let mut events: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -100,7 +153,7 @@ fn assert_has_all_fields(event: &str, line: &Value) {
     let fields: &[&str] = match event {
         "accepted" => &["service", "recipient", "recipients", "size"],
         "attempt" => &["attempt", "next_hop", "recipients"],
-        "delivered" | "deferred" | "bounced" | "expired" => {
+        "delivered" | "deferred" | "bounced" | "expired" | "held" | "discarded" => {
             &["recipient", "next_hop", "delay_s", "status", "reply"]
         }
         other => panic!("{other} is no event: {line}"),

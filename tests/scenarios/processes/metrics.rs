@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use testkit::{Script, Sink, wait_until};
+use testkit::{Script, Sink, SmtpTalk, wait_until};
 
-use super::harness::{ALICE, BOB, Fleet, JO, Metrics, Plan, letter, mail_client, page};
+use super::harness::{
+    ALICE, BOB, Fleet, JO, Metrics, Plan, letter, mail_client, page, steady_address,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_to_mail_is_counted() {
@@ -67,6 +69,51 @@ async fn what_happens_to_mail_is_counted() {
     far_end.set(Script::new());
     fleet.books.are_empty().await;
     fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_lmtp_client_is_refused_is_rejected_and_not_deferred() {
+    let address = steady_address();
+    let database = testkit::database().await;
+    let mut fleet = Plan::of(0, 0, 1)
+        .everywhere(&format!(
+            "listen = [{{ address = \"{address}\", tls = \"none\" }}]"
+        ))
+        .start(&database)
+        .await;
+    let mut client = SmtpTalk::connect(address).await;
+    client.expect(220).await;
+    client.command("LHLO app.test", 250).await;
+    client.command("MAIL FROM:<app@app.test>", 250).await;
+    client.command(&format!("RCPT TO:<{BOB}>"), 250).await;
+    client.command(&format!("RCPT TO:<{ALICE}>"), 250).await;
+    client.command("DATA", 354).await;
+    // No folder can be made where a file lies.
+    std::fs::create_dir_all(fleet.mailbox("")).unwrap();
+    std::fs::write(fleet.mailbox("bob"), "in the way").unwrap();
+    let letter = letter("one of two", "app@app.test");
+    client.send(format!("{letter}\r\n.\r\n").as_bytes()).await;
+    client.expect(451).await;
+    client.expect(250).await;
+
+    let delivery = &fleet.deliveries[0];
+    let metrics = Metrics::of(delivery.telemetry).await;
+    for (series, expected) in [
+        ("chasqui_messages_accepted_total{service=\"delivery\"}", 1.0),
+        ("chasqui_recipients_delivered_total", 1.0),
+        ("chasqui_recipients_rejected_total{class=\"system\"}", 1.0),
+        ("chasqui_recipients_deferred_total{class=\"system\"}", 0.0),
+    ] {
+        assert_eq!(metrics.value(series), expected, "{series}");
+    }
+    let log = delivery.log();
+    let told = |event: &str, who: &str| {
+        let of = |line: &&str| line.contains(event) && line.contains(&format!("recipient={who}"));
+        log.lines().filter(of).count()
+    };
+    assert_eq!(told("message: rejected queue_id=", BOB), 1, "{log}");
+    assert_eq!(told("message: delivered queue_id=", ALICE), 1, "{log}");
+    fleet.end_all().await;
 }
 
 const DEFERRED: &str =

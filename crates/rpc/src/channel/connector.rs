@@ -9,6 +9,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use super::config::{ChannelConfig, ChannelError, ClientTls};
 use super::roster::Address;
+use crate::certificate::Shown;
 use crate::token::Token;
 
 /// Services are near: one lost SYN is repeated after a second, a second one means trouble.
@@ -23,6 +24,7 @@ const USER_AGENT: &str = concat!("chasqui/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Connector {
     tls: Option<(ClientTlsConfig, Option<String>)>,
     token: Option<Token>,
+    _shown: Option<Shown>,
 }
 
 impl Connector {
@@ -31,10 +33,14 @@ impl Connector {
         if config.targets.is_empty() {
             return Err(ChannelError::NoTarget);
         }
-        let tls = config.tls.as_ref().map(read_tls).transpose()?;
+        let (tls, shown) = match config.tls.as_ref().map(read_tls).transpose()? {
+            Some((tls, name, shown)) => (Some((tls, name)), shown),
+            None => (None, None),
+        };
         let connector = Self {
             tls,
             token: config.token.clone(),
+            _shown: shown,
         };
         for target in &config.targets {
             let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, target.port()));
@@ -77,18 +83,21 @@ impl Connector {
     }
 }
 
-fn read_tls(tls: &ClientTls) -> Result<(ClientTlsConfig, Option<String>), ChannelError> {
+type ReadTls = (ClientTlsConfig, Option<String>, Option<Shown>);
+
+fn read_tls(tls: &ClientTls) -> Result<ReadTls, ChannelError> {
     let authority = Certificate::from_pem(read(&tls.authority)?);
     let mut config = ClientTlsConfig::new()
         .ca_certificate(authority)
         .timeout(CONNECT_TIMEOUT);
+    let mut shown = None;
     if let Some(identity) = &tls.identity {
-        config = config.identity(tonic::transport::Identity::from_pem(
-            read(&identity.certificate)?,
-            read(&identity.key)?,
-        ));
+        let certificate = read(&identity.certificate)?;
+        shown = Shown::new(&certificate);
+        let key = read(&identity.key)?;
+        config = config.identity(tonic::transport::Identity::from_pem(certificate, key));
     }
-    Ok((config, tls.server_name.clone()))
+    Ok((config, tls.server_name.clone(), shown))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ChannelError> {

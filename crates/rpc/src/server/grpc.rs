@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::config::{GrpcServerConfig, ServerTls};
 use super::health::Health;
 use super::incoming;
+use crate::certificate::Shown;
 use crate::proto::DESCRIPTORS;
 use crate::token::Token;
 
@@ -113,6 +114,7 @@ pub struct GrpcServer {
     routes: RoutesBuilder,
     context: ServiceContext,
     health: Health,
+    _shown: Option<Shown>,
 }
 
 impl GrpcServer {
@@ -133,7 +135,7 @@ impl GrpcServer {
                 key: "token",
                 message: error.to_string(),
             })?;
-            let server = builder(config.tls.as_ref())?;
+            let (server, shown) = builder(config.tls.as_ref())?;
             let bind_error = |source| GrpcServerError::Bind {
                 address: config.bind,
                 source,
@@ -166,6 +168,7 @@ impl GrpcServer {
                 routes,
                 context,
                 health: Health::new(reporter),
+                _shown: shown,
             })
         })
     }
@@ -229,7 +232,7 @@ impl GrpcServer {
     }
 }
 
-fn builder(tls: Option<&ServerTls>) -> Result<Server, GrpcServerError> {
+fn builder(tls: Option<&ServerTls>) -> Result<(Server, Option<Shown>), GrpcServerError> {
     let server = Server::builder()
         .timeout(LONGEST_CALL)
         .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
@@ -237,18 +240,20 @@ fn builder(tls: Option<&ServerTls>) -> Result<Server, GrpcServerError> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT));
-    let Some(tls) = tls else { return Ok(server) };
-    let identity = tonic::transport::Identity::from_pem(
-        read(&tls.identity.certificate)?,
-        read(&tls.identity.key)?,
-    );
+    let Some(tls) = tls else {
+        return Ok((server, None));
+    };
+    let certificate = read(&tls.identity.certificate)?;
+    let shown = Shown::new(&certificate);
+    let identity = tonic::transport::Identity::from_pem(certificate, read(&tls.identity.key)?);
     let mut config = ServerTlsConfig::new()
         .identity(identity)
         .timeout(TLS_HANDSHAKE_TIMEOUT);
     if let Some(authority) = &tls.client_authority {
         config = config.client_ca_root(Certificate::from_pem(read(authority)?));
     }
-    server.tls_config(config).map_err(GrpcServerError::Tls)
+    let server = server.tls_config(config).map_err(GrpcServerError::Tls)?;
+    Ok((server, shown))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, GrpcServerError> {
