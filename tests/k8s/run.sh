@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks deploy/k8s without a cluster. The Python packages go into a virtual environment under target/; after its first
-# run this needs no network. Manifests are built by each of `kubectl` and `kustomize` that is on PATH, and by those named
-# in KUSTOMIZERS (separated by colons).
+# Checks deploy/k8s without a cluster, and what docker-compose.yml tells the services without an engine. The Python
+# packages go into a virtual environment under target/; after its first run this needs no network. Manifests are built by
+# each of `kubectl` and `kustomize` that is on PATH, and by those named in KUSTOMIZERS (separated by colons). The services'
+# programs must have been built.
 set -euo pipefail
 cd "$(dirname "$0")"
 
