@@ -26,7 +26,7 @@ const SEE: &str = "see whether it runs, and its log; the others do its work mean
 /// What was found, and the versions that run.
 pub(super) async fn look(known: &Known, telemetry: &[Target]) -> (Vec<Finding>, BTreeSet<String>) {
     let (mut findings, (told, versions)) =
-        tokio::join!(called(&known.calls), telling(known, telemetry));
+        tokio::join!(called(known.calls.clone()), telling(known, telemetry));
     findings.extend(told);
     (findings, versions)
 }
@@ -44,8 +44,8 @@ async fn all<T: Send + 'static>(
 }
 
 /// All instances that the configurations lead to. One that several call is told of once.
-async fn called(calls: &[Call]) -> Vec<Finding> {
-    let questions = calls.to_vec().into_iter().map(async |call| {
+async fn called(calls: Vec<Call>) -> Vec<Finding> {
+    let questions = calls.into_iter().map(async |call| {
         let instances = instances(&call).await;
         (call, instances)
     });
