@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::queue::{MigrationError, QueueError, QueueId};
-use directory::{ChangeError, DirectoryError, MigrateError, SchemaError};
+use directory::{ChangeError, DirectoryError, MigrateError};
 use private_postgres::LocateError;
 use smtp::Mailbox;
 use thiserror::Error;
@@ -17,7 +17,6 @@ use crate::password::PasswordError;
 const WRONG_USAGE: u8 = 2;
 
 const REACH: &str = "check that Postgres runs there and that the URL is right";
-const MIGRATE: &str = "run `chasqui migrate`";
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -107,12 +106,6 @@ impl Failure {
             ))
             | Self::ConnectQueue(::queue::ConnectError::Unreachable(_))
             | Self::MigrateQueue(MigrationError::Connect(_)) => Some(REACH),
-            Self::ConnectDirectory(directory::ConnectError::Schema(SchemaError::Outdated {
-                ..
-            }))
-            | Self::ConnectQueue(
-                ::queue::ConnectError::SchemaMissing | ::queue::ConnectError::SchemaTooOld { .. },
-            ) => Some(MIGRATE),
             Self::Change(ChangeError::NoSuchDomain(_)) => Some("`chasqui domain add` does"),
             Self::Change(ChangeError::AccountExists(_)) => {
                 Some("`chasqui account passwd` changes its password")

@@ -47,7 +47,7 @@ pub enum MigrateError {
 pub enum SchemaError {
     /// The schema lacks migrations that this binary needs.
     #[error(
-        "the directory schema is at version {found}, this binary needs {needed}: migrate first"
+        "the directory schema is at version {found}, this program needs {needed}: run `chasqui migrate`"
     )]
     Outdated {
         /// The last migration applied; 0 when there is none.
@@ -57,8 +57,8 @@ pub enum SchemaError {
     },
     /// The schema has dropped what this binary relies on.
     #[error(
-        "the directory schema is at compatibility level {found}, this binary knows level \
-         {COMPATIBILITY}: use a newer binary"
+        "the directory schema is at compatibility level {found}, this program knows level \
+         {COMPATIBILITY}: upgrade the program"
     )]
     Incompatible {
         /// The level of the schema.

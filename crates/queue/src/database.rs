@@ -99,11 +99,11 @@ pub enum ConnectError {
     )]
     Unsafe,
     /// The schema was never set up.
-    #[error("the queue schema is missing: run the migrations")]
+    #[error("the queue schema is missing: run `chasqui migrate`")]
     SchemaMissing,
     /// The schema is older than this program needs.
     #[error(
-        "the queue schema is at version {found}, this program needs {needed}: run the migrations"
+        "the queue schema is at version {found}, this program needs {needed}: run `chasqui migrate`"
     )]
     SchemaTooOld {
         /// The version of the schema.

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use testkit::{Process, TestDatabase, wait_until};
 
 use super::harness::{Books, PROGRAMS, Shipped, steady_address, variable};
@@ -71,6 +71,79 @@ async fn an_open_grpc_port_off_loopback() {
             "{words}"
         );
     }
+}
+
+/// A later release has taken away what programs of this one rely on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_serves_newer_programs_only() {
+    let database = testkit::database().await;
+    let host = Shipped::on(&database).await;
+    migrate(&host);
+    let change = "UPDATE queue.compatibility SET version = 999, serves_from = 999;
+                  UPDATE directory.compatibility SET level = 999";
+    database.connect().await.execute(change).await.unwrap();
+    for program in PROGRAMS {
+        let words = refuses(&mut host.service(program)).await;
+        let schema = match program {
+            "delivery" => "the directory schema is at compatibility level 999, this program knows",
+            _ => "the queue schema serves programs from version 999 on, this one is",
+        };
+        assert!(
+            words.starts_with(&format!("{program}: {schema} ")),
+            "{words}"
+        );
+        assert!(words.ends_with(": upgrade the program"), "{words}");
+    }
+}
+
+/// Behind a transaction pooler, services can't migrate, and say who does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_missing_or_too_old() {
+    let database = testkit::database().await;
+    let host = Shipped::on(&database).await;
+    let behind_a_pooler = |program| {
+        let mut service = host.service(program);
+        service.env(variable(program, "DATABASE__TRANSACTION_POOLER"), "true");
+        service
+    };
+    for program in PROGRAMS {
+        let words = refuses(&mut behind_a_pooler(program)).await;
+        let schema = match program {
+            "delivery" => "the directory schema is at version 0, this program needs",
+            _ => "the queue schema is missing",
+        };
+        assert!(
+            words.starts_with(&format!("{program}: {schema}")),
+            "{words}"
+        );
+        assert!(words.ends_with(": run `chasqui migrate`"), "{words}");
+    }
+
+    migrate(&host);
+    let mut delivery = Process::start(&mut behind_a_pooler("delivery"));
+    delivery.wait_for_log("serving gRPC").await;
+    let mut relay = Process::start(&mut behind_a_pooler("relay"));
+    relay.wait_for_log("ready to send").await;
+    assert!(relay.terminate().await.success());
+    assert!(delivery.terminate().await.success());
+
+    let change = "UPDATE queue.compatibility SET version = 1, serves_from = 1";
+    database.connect().await.execute(change).await.unwrap();
+    for program in ["relay", "submission"] {
+        let words = refuses(&mut behind_a_pooler(program)).await;
+        let schema = "the queue schema is at version 1, this program needs";
+        assert!(
+            words.starts_with(&format!("{program}: {schema} ")),
+            "{words}"
+        );
+        assert!(words.ends_with(": run `chasqui migrate`"), "{words}");
+    }
+}
+
+/// What the lines tell to do.
+fn migrate(host: &Shipped) {
+    let output = host.command("chasqui").arg("migrate").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// A server that acknowledges what a crash would take away.

@@ -55,7 +55,7 @@ async fn a_database_that_was_not_set_up_is_pointed_out() {
     for command in [["account", "list"], ["queue", "list"]] {
         let complaint = operator.fails(&command);
         assert!(
-            complaint.ends_with("; run `chasqui migrate`"),
+            complaint.ends_with(": run `chasqui migrate`"),
             "{complaint}"
         );
     }
@@ -74,13 +74,13 @@ async fn the_flag_goes_before_the_environment() {
     let flag = ["domain", "list", "--database-url", database.url()];
     let complaint = operator.fails(&flag);
     assert!(
-        complaint.ends_with("; run `chasqui migrate`"),
+        complaint.ends_with(": run `chasqui migrate`"),
         "{complaint}"
     );
     operator = Operator::new().await;
     let complaint = operator.fails(&flag);
     assert!(
-        complaint.ends_with("; run `chasqui migrate`"),
+        complaint.ends_with(": run `chasqui migrate`"),
         "{complaint}"
     );
 }
