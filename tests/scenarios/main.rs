@@ -17,6 +17,7 @@ mod outbound;
 mod processes;
 mod submitting;
 
+mod links;
 mod peers;
 mod runbook;
 mod submitted_to_mailbox;
