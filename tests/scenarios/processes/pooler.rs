@@ -57,5 +57,8 @@ async fn a_service_behind_a_transaction_pooler_says_that_the_schema_is_missing()
         ..queue::DatabaseConfig::new(pooler.url(&database))
     };
     let error = queue::Queue::connect(&config).await.unwrap_err();
-    assert!(error.to_string().contains("run `chasqui migrate`"), "{error}");
+    assert!(
+        error.to_string().contains("run `chasqui migrate`"),
+        "{error}"
+    );
 }
