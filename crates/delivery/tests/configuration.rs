@@ -64,7 +64,7 @@ fn what_is_commented_out_is_the_default() {
             }
         })
         .collect();
-    assert_eq!(uncommented, 17, "{text:#?}");
+    assert_eq!(uncommented, 12, "{text:#?}");
     let spelt_out = load(&text.join("\n")).unwrap();
     let default = load(&shipped).unwrap();
     assert_eq!(format!("{spelt_out:#?}"), format!("{default:#?}"));
