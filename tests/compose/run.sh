@@ -173,6 +173,19 @@ sys.exit(ends != ["delivered", "delivered"])
 PYTHON
 }
 
+# The doctor sees every container, and finds no fault with them or with Postgres. (It does find our domain unpublished.)
+expect_no_ailment() {
+  chasqui doctor --json >"$work/findings" 2>/dev/null || true
+  python3 - "$work/findings" $((RELAYS + SUBMISSIONS + DELIVERIES)) <<'PYTHON' || fail "chasqui doctor finds a fault, or misses a container"
+import json, sys
+findings = [each for each in json.load(open(sys.argv[1])) if each["check"] in ("postgres", "clock", "schema", "fleet")]
+faults = [each for each in findings if each["verdict"] == "problem"]
+containers = [each for each in findings if "(telemetry)" in each["subject"] and each["verdict"] == "ok"]
+print(f"  chasqui doctor: {len(findings)} findings, {len(faults)} problems, {len(containers)} containers are ready")
+sys.exit(str(faults) if faults else len(containers) != int(sys.argv[2]))
+PYTHON
+}
+
 begin_load() {
   # Not by way of our function: it is Python that must get the signal.
   python3 tests/compose/mail.py load "$work/acknowledged" >"$work/load" 2>&1 &
@@ -374,6 +387,9 @@ main() {
   quietly compose up --detach
   expect_as_many
   expect_healthy
+
+  say "what the doctor finds"
+  expect_no_ailment
 
   say "what Prometheus hears"
   expect_observed

@@ -49,8 +49,13 @@ pub(crate) struct DoctorCommand {
     #[arg(long, value_name = "ADDRESS:PORT")]
     nameserver: Vec<SocketAddr>,
     /// Where other services tell about themselves: their `[telemetry] listen`, as reached from here.
-    /// All addresses of a name are asked
-    #[arg(long, value_name = "HOST:PORT")]
+    /// All addresses of a name are asked; commas separate several
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "CHASQUI_DOCTOR__TELEMETRY",
+        value_delimiter = ','
+    )]
     telemetry: Vec<Target>,
     #[command(flatten)]
     database: DatabaseArguments,
