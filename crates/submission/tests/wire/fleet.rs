@@ -1,5 +1,6 @@
 //! A submission service with all that it needs, in this process.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -172,7 +173,7 @@ async fn wait(running: Running) {
     running.wait().await.unwrap();
 }
 
-/// The environment variables of a service; the settings come after ours.
+/// The environment variables of a service; the settings replace ours.
 pub(crate) fn environment(
     queue: &TestDatabase,
     folder: &Path,
@@ -181,14 +182,14 @@ pub(crate) fn environment(
     let path = |file| folder.join(file).to_str().unwrap().to_owned();
     let listen =
         "[{ address = \"127.0.0.1:0\" }, { address = \"127.0.0.1:0\", tls = \"implicit\" }]";
-    let mut all = vec![
+    let mut all = BTreeMap::from([
         ("HOST_NAME", HOST.to_owned()),
         ("LISTEN", listen.to_owned()),
         ("TLS__CERTIFICATE", path(CERTIFICATE_FILE)),
         ("TLS__KEY", path(KEY_FILE)),
         ("DATABASE__URL", queue.url().to_owned()),
         ("GRPC__BIND", "127.0.0.1:0".to_owned()),
-    ];
+    ]);
     let settings = settings.iter();
     all.extend(settings.map(|(key, value)| (*key, (*value).to_owned())));
     all.into_iter()
