@@ -15,6 +15,14 @@ tag_of() {
 
 lacks() { ! docker image inspect "$1" >/dev/null 2>&1; }
 
+# The crates in our stand-in for the compiler's image are those of one lock file.
+lock() { sha256sum Cargo.lock | cut -c -64; }
+is_stale() {
+  local made_for
+  made_for="$(docker image inspect --format '{{index .Config.Labels "chasqui.stand-in.lock"}}' "$1")"
+  [ -n "$made_for" ] && [ "$made_for" != "$(lock)" ]
+}
+
 make_debian() {
   local root
   command -v debootstrap >/dev/null || { echo "base-images: install debootstrap" >&2; exit 1; }
@@ -42,7 +50,7 @@ make_rust() {
   tar --directory "$cargo_home" --create registry/cache registry/index | docker cp - "$container:/usr/local/cargo"
   # Whom this machine trusts, should cargo have to fetch a crate after all.
   docker cp --follow-link /etc/ssl/certs/ca-certificates.crt "$container:/etc/ssl/certs/ca-certificates.crt"
-  docker commit "$container" "$1"
+  docker commit --change "LABEL chasqui.stand-in.lock=$(lock)" "$container" "$1"
   docker rm "$container"
 }
 
@@ -51,7 +59,7 @@ main() {
   debian="$(tag_of debian)"
   if lacks "$debian"; then make_debian "$debian"; fi
   tag="$(tag_of rust)"
-  if lacks "$tag"; then make_rust "$tag"; fi
+  if lacks "$tag" || is_stale "$tag"; then make_rust "$tag"; fi
   for name in postgres haproxy dovecot/dovecot prom/prometheus; do
     tag="$(tag_of "$name")"
     if lacks "$tag"; then make_of_packages "$tag" "${name##*/}"; fi
