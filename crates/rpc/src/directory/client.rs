@@ -58,6 +58,11 @@ impl DirectoryClient {
             if let Some(known) = self.lookups.get(mailbox) {
                 return Ok(known);
             }
+            // Mail for others has as many addresses as recipients, but few domains.
+            let domain = mailbox.domain().routing_domain();
+            if self.domains.get(&domain) == Some(false) {
+                return Ok(Lookup::NotLocal);
+            }
             let request = proto::LookupRequest {
                 address: mailbox.to_string().into_bytes(),
             };
@@ -69,7 +74,10 @@ impl DirectoryClient {
                 })
                 .await?;
             let lookup = lookup_from(answer.verdict()).map_err(malformed)?;
-            self.lookups.insert(mailbox.clone(), lookup);
+            match lookup {
+                Lookup::NotLocal => self.domains.insert(domain, false),
+                _ => self.lookups.insert(mailbox.clone(), lookup),
+            }
             Ok(lookup)
         })
     }

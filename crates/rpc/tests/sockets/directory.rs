@@ -63,3 +63,23 @@ async fn answers_are_remembered_but_not_failures_and_verdicts_on_logins() {
     }
     assert_eq!(calls.load(Ordering::Relaxed), 8);
 }
+
+/// The next address at a domain of others is answered by what is known of the domain.
+#[tokio::test]
+async fn a_domain_of_others_is_asked_for_once() {
+    let directory = TestDirectory::default();
+    let calls = directory.calls.clone();
+    let server = Running::plain(ANYWHERE, directory.service()).await;
+    let client = DirectoryClient::new(&server.channel()).unwrap();
+    for address in ["alice@example.net", "bob@example.net", "carol@EXAMPLE.net"] {
+        let lookup = client.lookup(&address.parse().unwrap()).await.unwrap();
+        assert_eq!(lookup, Lookup::NotLocal, "{address}");
+    }
+    assert!(!client.is_local("example.net").await.unwrap());
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    // One of ours is asked for by address.
+    for address in ["alice@example.org", "nobody@example.org"] {
+        client.lookup(&address.parse().unwrap()).await.unwrap();
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
