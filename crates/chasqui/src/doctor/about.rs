@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rpc::Target;
+use service::telemetry::read_page;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 /// For each answer, and for each name.
@@ -45,7 +45,8 @@ pub(super) async fn addresses(target: &Target) -> io::Result<Vec<SocketAddr>> {
 }
 
 pub(super) async fn ask(place: SocketAddr) -> Result<About, AboutError> {
-    let (metrics, ready) = tokio::join!(get(place, "/metrics"), get(place, "/ready"));
+    let get = |page| read_page(place, page, LONGEST, ANSWER);
+    let (metrics, ready) = tokio::join!(get("/metrics"), get("/ready"));
     let metrics = metrics.map_err(AboutError::Silent)?;
     let (service, version) = build(&metrics).ok_or(AboutError::Stranger)?;
     let ready = ready.map_err(AboutError::Silent)?;
@@ -56,20 +57,6 @@ pub(super) async fn ask(place: SocketAddr) -> Result<About, AboutError> {
         is_ready: status.starts_with("200"),
         state: ready.lines().last().unwrap_or_default().to_owned(),
     })
-}
-
-/// HTTP/1.0 (RFC 1945 §5), whose answer ends with the connection.
-async fn get(place: SocketAddr, page: &str) -> io::Result<String> {
-    let answer = async {
-        let mut stream = TcpStream::connect(place).await?;
-        let request = format!("GET {page} HTTP/1.0\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(LONGEST).read_to_end(&mut answer).await?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    let answer = timeout(ANSWER, answer).await;
-    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Service and version in Prometheus' text format.

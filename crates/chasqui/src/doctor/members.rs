@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use rpc::{Instance, Target, ask_health};
 use service::config::Problem;
+use service::telemetry::on_this_machine;
 use service::wiring::channel;
 use tokio::task::JoinHandle;
 
 use super::about::{About, addresses, ask};
 use super::finding::{Finding, Findings};
 use super::known::{Call, Known};
-use super::ports::here;
 
 /// For each instance: it is in our own network.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -108,7 +108,10 @@ async fn telling(known: &Known, telemetry: &[Target]) -> (Vec<Finding>, BTreeSet
     let mut findings = Findings::of("fleet");
     let mut versions = BTreeSet::new();
     let sections = known.telemetry.iter().map(|(_, section)| section);
-    let own: Vec<SocketAddr> = sections.filter_map(|it| it.listen).map(here).collect();
+    let own: Vec<SocketAddr> = sections
+        .filter_map(|it| it.listen)
+        .map(on_this_machine)
+        .collect();
     let mut places = own.clone();
     for target in telemetry {
         match addresses(target).await {

@@ -1,12 +1,12 @@
 //! Whether the services answer on their sockets.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 use service::config::{ListenTls, TelemetrySection};
-use service::telemetry::ask_ready;
+use service::telemetry::{ask_ready, on_this_machine};
 use smtp::Domain;
 use smtp::client::{Config, Timeouts};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ pub(super) async fn look(known: &Known) -> Vec<Finding> {
     }
     for (service, address) in &known.grpc {
         let subject = format!("{service} {address} (gRPC)");
-        match connect(here(*address)).await {
+        match connect(on_this_machine(*address)).await {
             Ok(()) => findings.ok(subject, "is listened on"),
             Err(error) => findings.problem(subject, error.to_string(), start(service)),
         }
@@ -47,7 +47,7 @@ pub(super) async fn look(known: &Known) -> Vec<Finding> {
 }
 
 async fn about_socket(socket: &Socket, on_file: &[Certificate], findings: &mut Findings) {
-    let address = here(socket.listen.address);
+    let address = on_this_machine(socket.listen.address);
     let subject = format!("{} {}", socket.service, socket.listen.address);
     let networks = &socket.listen.proxy_networks;
     if networks
@@ -148,14 +148,4 @@ async fn connect(address: SocketAddr) -> io::Result<()> {
 
 fn start(service: &str) -> String {
     format!("start {service} on this machine, or see its log")
-}
-
-/// Whoever listens on all addresses is found on loopback.
-pub(super) fn here(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

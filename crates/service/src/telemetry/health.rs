@@ -1,17 +1,15 @@
 //! Whether a process serves: told to probes, and asked by `--health`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::page::{on_this_machine, read_page};
 use crate::config::TelemetrySection;
 
 /// Longest wait for an answer.
@@ -73,32 +71,12 @@ pub enum NotReady {
 /// [`NotReady`], if it isn't.
 pub async fn ask_ready(section: &TelemetrySection) -> Result<(), NotReady> {
     let address = on_this_machine(section.listen.ok_or(NotReady::NotConfigured)?);
-    let answer = timeout(PATIENCE, ask(address))
+    let answer = read_page(address, "/ready", ANSWER, PATIENCE)
         .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| NotReady::Silent(address, error))?;
     let status = answer.lines().next().unwrap_or_default();
     match status.split_once(' ') {
         Some((_, status)) if status.starts_with("200") => Ok(()),
         _ => Err(NotReady::Said(address, status.to_owned())),
     }
-}
-
-/// HTTP/1.0 (RFC 1945 §5), for the sake of one line.
-async fn ask(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// Whoever listens on all addresses is found on loopback.
-fn on_this_machine(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

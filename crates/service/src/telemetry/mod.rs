@@ -10,6 +10,7 @@ mod export;
 mod health;
 mod http;
 pub(crate) mod messages;
+mod page;
 pub mod traces;
 mod watched;
 
@@ -28,6 +29,7 @@ use export::Export;
 use health::Health;
 
 pub use health::{NotReady, ask_ready};
+pub use page::{on_this_machine, read_page};
 
 /// Longest wait at the end for what has not been exported yet.
 const FLUSH: Duration = Duration::from_secs(3);
