@@ -3,11 +3,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
-use crate::connection::{OwnConnection, answered};
+use crate::connection::{OwnConnection, answered, answered_within};
 use crate::database::Queue;
 use crate::error::Cause;
 use crate::fault::Fault;
@@ -18,6 +18,9 @@ use crate::way::{Session, Way};
 
 /// How often a batch that collided with another transaction is tried in all.
 const COLLISION_TRIES: u32 = 4;
+
+/// Longest wait for a rehearsal; the commit waits behind it.
+const REHEARSAL_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What is done with the items of a batch in one transaction.
 pub(crate) trait BatchWork: Send + Sync + 'static {
@@ -44,6 +47,15 @@ pub(crate) trait BatchWork: Send + Sync + 'static {
         shard: Shard,
         items: &[Self::Item],
     ) -> impl Future<Output = Result<Self::Receipt, sqlx::Error>> + Send;
+
+    /// Does what a commit does, but for nothing, so that what it needs is at hand when it comes.
+    /// Nothing, where nobody tells what is to come.
+    fn rehearse(
+        &self,
+        _session: Session<'_>,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// The answer for an item that was committed at that position of its batch.
     fn accept(&self, item: Self::Item, receipt: &Self::Receipt, position: usize) -> Self::Answer;
@@ -124,6 +136,18 @@ impl<W: BatchWork> Committer for BatchCommitter<W> {
 
     fn weight(item: &W::Item) -> usize {
         W::weight(item)
+    }
+
+    async fn rehearse(&mut self) {
+        // A pooler may give the commit another session than this.
+        if !self.connection.is_cold() || !self.connection.way().is_direct() {
+            return;
+        }
+        if let Ok(connection) = self.connection.get().await {
+            let rehearsed = self.work.rehearse(Session::new(connection, true));
+            let result = answered_within(REHEARSAL_DEADLINE, rehearsed).await;
+            self.connection.note(&result);
+        }
     }
 
     async fn commit(&mut self, batch: Vec<Job<W::Item, W::Answer>>) {

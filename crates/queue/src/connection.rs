@@ -21,6 +21,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 /// A connection that was not used for so long may have died unnoticed.
 const IDLE: Duration = Duration::from_secs(1);
+/// After so long the server's caches have begun to forget it.
+const COLD: Duration = Duration::from_millis(2);
 /// Longest wait for its sign of life.
 const PING_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -54,6 +56,11 @@ impl OwnConnection {
     /// What is to be heeded on it.
     pub(crate) fn way(&self) -> Way {
         self.way.clone()
+    }
+
+    /// Whether a statement would take longer than in the midst of others.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.used.elapsed() > COLD
     }
 
     /// The connection; opened if need be. One that lay idle is asked first if it still lives: a

@@ -29,7 +29,7 @@ macro_rules! only {
 /// Inserts messages of one shard with content, units and ledger delta: one statement, hence one
 /// transaction and one round trip. Each table that it names costs as much as some rows do.
 macro_rules! insert {
-    ($row:ident, $inline_column:expr, $inline:expr, $apart:expr) => {
+    ($row:ident, $if_any:literal, $inline_column:expr, $inline:expr, $apart:expr) => {
         concat!(
             "
 WITH message AS (
@@ -44,6 +44,7 @@ WITH message AS (
             $row!("$11::text[]"), ", ", $row!("$12::text[]"), ", ", $row!("$13::text[]"), ", ",
             $row!("$14::text[]"),
             $inline,
+            $if_any,
             "
 ),",
             $apart,
@@ -62,11 +63,14 @@ unit AS (
             $row!("$21::bigint[]"), " AS holder, ", $row!("$22::timestamptz[]"), " AS expires_at, ",
             $row!("$23::boolean[]"), " AS sole, ", $row!("$24::text[]"), " AS recipients, ",
             $row!("$25::text[]"),
-            " AS recipient_numbers) AS new
+            " AS recipient_numbers",
+            $if_any,
+            ") AS new
 )
 INSERT INTO queue.ledger_delta (shard, tenant, event, recipients)
 SELECT $1, ",
             $row!("$26::bigint[]"), ", 'accepted', ", $row!("$27::bigint[]"),
+            $if_any,
         )
     };
 }
@@ -77,6 +81,7 @@ pub(crate) const ANY: &str = insert!(
     each,
     "",
     "",
+    "",
     "
 content AS (
     INSERT INTO queue.content (shard, id, data)
@@ -84,9 +89,15 @@ content AS (
 ),"
 );
 /// Messages of one unit each.
-pub(crate) const SOLE: &str = insert!(each, ", content", ", unnest($15::bytea[])", "");
-/// One message of one unit.
-pub(crate) const ONE: &str = insert!(only, ", content", ", ($15::bytea[])[1]", "");
+pub(crate) const SOLE: &str = insert!(each, "", ", content", ", unnest($15::bytea[])", "");
+/// One message of one unit; or none, which is a rehearsal.
+pub(crate) const ONE: &str = insert!(
+    only,
+    " WHERE cardinality($2::uuid[]) > 0",
+    ", content",
+    ", ($15::bytea[])[1]",
+    ""
+);
 
 /// The statement for a batch.
 fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {
@@ -94,13 +105,14 @@ fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {
         .iter()
         .all(|message| message.borrow().units.len() == 1);
     match (are_sole, messages.len()) {
-        (true, 1) => ONE,
+        (true, 0 | 1) => ONE,
         (true, _) => SOLE,
         (false, _) => ANY,
     }
 }
 
-/// Inserts a batch, all of it or nothing. All messages belong to `shard`.
+/// Inserts a batch, all of it or nothing. All messages belong to `shard`. An empty batch goes all
+/// the way, and changes nothing.
 ///
 /// # Errors
 /// Whatever the database says; with a data error, one of the messages is at fault.

@@ -6,7 +6,8 @@
 //! busier it gets, the larger the batches; a statement costs as much as a dozen rows.
 //!
 //! A lane commits by whichever *committer* was used last, so that in quiet times one session of the
-//! database does all the work, and what it needs stays in the caches.
+//! database does all the work, and what it needs stays in the caches. When a job is expected, the
+//! lane that waits for it lets that committer rehearse.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -56,6 +57,10 @@ pub(crate) trait Committer: Send + 'static {
         &mut self,
         batch: Vec<Job<Self::Item, Self::Answer>>,
     ) -> impl Future<Output = ()> + Send;
+
+    /// Gets ready for a commit that is about to come. What goes wrong here goes wrong again there,
+    /// and is told there.
+    fn rehearse(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// How much goes into one batch.
@@ -82,12 +87,14 @@ pub(crate) struct Closed;
 /// The way to the lanes. They end when the last clone is dropped and all jobs are answered.
 pub(crate) struct Lanes<C: Committer> {
     jobs: mpsc::Sender<Job<C::Item, C::Answer>>,
+    expected: Arc<Notify>,
 }
 
 impl<C: Committer> Clone for Lanes<C> {
     fn clone(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
+            expected: Arc::clone(&self.expected),
         }
     }
 }
@@ -103,7 +110,9 @@ impl<C: Committer> Lanes<C> {
         let (jobs, waiting) = mpsc::channel(waiting.max(1));
         let committers: Vec<C> = committers.into_iter().collect();
         let lanes = committers.len();
+        let expected = Arc::new(Notify::new());
         let intake = Arc::new(Intake {
+            expected: Arc::clone(&expected),
             waiting: Mutex::new(waiting),
             idle: std::sync::Mutex::new(committers),
             in_flight: AtomicUsize::new(0),
@@ -112,7 +121,12 @@ impl<C: Committer> Lanes<C> {
         for _ in 0..lanes {
             tokio::spawn(run(Arc::clone(&intake), limits));
         }
-        Self { jobs }
+        Self { jobs, expected }
+    }
+
+    /// Tells that a job is about to come. Costs next to nothing while there are others.
+    pub(crate) fn expect(&self) {
+        self.expected.notify_one();
     }
 
     /// Has an item committed, and waits for the answer.
@@ -126,6 +140,8 @@ impl<C: Committer> Lanes<C> {
 
 /// What the lanes share.
 struct Intake<C: Committer> {
+    /// A job is about to come.
+    expected: Arc<Notify>,
     /// The lane that gathers has it to itself.
     waiting: Mutex<mpsc::Receiver<Job<C::Item, C::Answer>>>,
     /// As many as there are lanes that don't commit; the one that was used last on top.
@@ -186,7 +202,7 @@ impl<C: Committer> Intake<C> {
             return true;
         }
         let mut waiting = self.waiting.lock().await;
-        let Some(first) = waiting.recv().await else {
+        let Some(first) = self.first(&mut waiting).await else {
             return false;
         };
         gathered.push_back(first);
@@ -210,6 +226,32 @@ impl<C: Committer> Intake<C> {
                     None => return true,
                 },
             }
+        }
+    }
+
+    /// Waits for a job, and rehearses when one is expected.
+    async fn first(
+        &self,
+        waiting: &mut mpsc::Receiver<Job<C::Item, C::Answer>>,
+    ) -> Option<Job<C::Item, C::Answer>> {
+        loop {
+            tokio::select! {
+                biased;
+                job = waiting.recv() => return job,
+                () = self.expected.notified() => self.rehearse().await,
+            }
+        }
+    }
+
+    /// Has the committer rehearse that was used last, unless it is at work.
+    async fn rehearse(&self) {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let committer = self.idle().pop();
+        if let Some(mut committer) = committer {
+            committer.rehearse().await;
+            self.idle().push(committer);
         }
     }
 }
@@ -257,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    /// Records its batches; commits each when it is told to.
+    /// Records its batches; commits each when it is told to. A rehearsal is an empty one.
     struct Recorder {
         batches: mpsc::UnboundedSender<Vec<(u8, usize)>>,
         proceed: Arc<tokio::sync::Semaphore>,
@@ -282,6 +324,10 @@ mod tests {
             for job in batch {
                 job.into_parts().1.answer(());
             }
+        }
+
+        async fn rehearse(&mut self) {
+            self.commit(Vec::new()).await;
         }
     }
 
@@ -405,6 +451,30 @@ mod tests {
         );
         fixture.proceed.add_permits(10);
         for answer in answers {
+            answer.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_expected_is_rehearsed_unless_others_are_in_flight() {
+        let limits = BatchLimits {
+            items: 12,
+            bytes: 400,
+        };
+        let mut fixture = Fixture::new(2, limits);
+        fixture.lanes.expect();
+        assert_eq!(fixture.batches.recv().await.unwrap(), []);
+        let rehearsed = fixture.submit((1, 1)).await;
+        assert!(fixture.batches.try_recv().is_err(), "it waits its turn");
+        fixture.proceed.add_permits(1);
+        assert_eq!(fixture.batches.recv().await.unwrap(), [(1, 1)]);
+
+        fixture.lanes.expect();
+        let gathered = fixture.submit((1, 2)).await;
+        assert!(fixture.batches.try_recv().is_err(), "it gathers at once");
+        fixture.proceed.add_permits(2);
+        assert_eq!(fixture.batches.recv().await.unwrap(), [(1, 2)]);
+        for answer in [rehearsed, gathered] {
             answer.await.unwrap();
         }
     }

@@ -123,6 +123,7 @@ impl Handler for Session {
         match self.check_mail(mail, session).await {
             ControlFlow::Break(refusal) => refusal,
             ControlFlow::Continue(()) => {
+                self.shared.acceptor.producer.expect_message();
                 Reply::new(ReplyCode::OK, EnhancedStatus::new(2, 1, 0), "Sender OK")
             }
         }

@@ -2,6 +2,7 @@
 
 use queue::{EnqueueError, NewMessage, QueueId, Shard};
 use smtp::{ReplyCode, ReversePath};
+use testkit::wait_until;
 
 use crate::support::{Fixture, execute, line, mailbox, settle_all, value, wait_for_blocked};
 
@@ -61,6 +62,39 @@ async fn a_null_reverse_path_stays_null() {
     fixture.enqueuer.enqueue(message).await.unwrap();
     let unit = fixture.relay().await.claim_one().await;
     assert!(unit.reverse_path.is_null());
+}
+
+/// Sessions that have run the insertion, and rest.
+const INSERTERS: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle' AND pid <> pg_backend_pid()
+    AND query LIKE '%INSERT INTO queue.message%'";
+
+#[tokio::test]
+async fn a_message_that_is_expected_changes_nothing_until_it_comes() {
+    let fixture = Fixture::new().await;
+    wait_until("a rehearsal", async || {
+        fixture.enqueuer.expect_message();
+        fixture.value::<i64>(INSERTERS).await == 1
+    })
+    .await;
+    fixture.assert_empty().await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_noticed_while_a_message_is_expected() {
+    let fixture = Fixture::new().await;
+    fixture.queue_unleased(&["a@example.com"]).await;
+    let terminate = INSERTERS.replace("count(*)", "pg_terminate_backend(pid)");
+    fixture.execute(&terminate).await;
+    wait_until("the session to end", async || {
+        fixture.value::<i64>(INSERTERS).await == 0
+    })
+    .await;
+    fixture.enqueuer.expect_message();
+    // Lets the rehearsal begin, or there would be nothing left to expect.
+    tokio::task::yield_now().await;
+    fixture.queue_unleased(&["a@example.com"]).await;
+    fixture.assert_balance(2).await;
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ impl Handler for InboundSession {
     }
 
     async fn mail(&mut self, _mail: &Mail, _session: &SessionInfo) -> Reply {
+        self.shared.acceptor.producer.expect_message();
         Reply::new(
             smtp::ReplyCode::OK,
             EnhancedStatus::new(2, 1, 0),

@@ -22,6 +22,11 @@ impl Producer {
         self.enqueuer.next_id()
     }
 
+    /// Tells that a client has begun a message: see [`Enqueuer::expect_message`].
+    pub fn expect_message(&self) {
+        self.enqueuer.expect_message();
+    }
+
     /// Queues a message, leased to a relay that has room for it, and hands it off. `Ok` means that it
     /// is on disk: only now may the client get its `250` (RFC 5321 §6.1).
     ///
