@@ -107,9 +107,13 @@ impl<H: Handler> Connection<H> {
         log_end(&self.info, ended);
         self.handler.closed(&self.info);
         // The handler's and the session's memory need not wait for the client's last octets.
-        let Self { wire, .. } = self;
-        if is_polite {
-            wire.close().await;
+        let Self { wire, session, .. } = self;
+        let has_quit = session.has_quit();
+        drop(session);
+        match (is_polite, has_quit) {
+            (true, true) => wire.close_after_quit().await,
+            (true, false) => wire.close().await,
+            (false, _) => {}
         }
     }
 

@@ -210,6 +210,15 @@ impl Wire {
         let _ = timeout(LINGER, poll_fn(|cx| self.transport.poll_shutdown(cx))).await;
     }
 
+    /// Ends the conversation with a client that said its last word: at once, if it says no more.
+    /// In TLS its close_notify may still come.
+    pub(crate) async fn close_after_quit(mut self) {
+        let is_over = matches!(self.transport, Transport::Plain(_)) && self.is_quiet();
+        if !is_over {
+            self.close().await;
+        }
+    }
+
     /// Ends the conversation: our direction first, then, for a moment, the far end's. How that
     /// goes is no longer of interest.
     pub(crate) async fn close(mut self) {

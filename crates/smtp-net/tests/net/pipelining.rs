@@ -1,7 +1,7 @@
 //! Conversations with our server that go well.
 
 use smtp::server::Dialect;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::service::{Options, Service};
 use crate::soon;
@@ -104,4 +104,21 @@ async fn in_lmtp_each_recipient_has_a_reply() {
     // The handler has one reply only: what is missing is made up for, and never lost.
     client.expect("451").await;
     client.ask("QUIT", "221").await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_quit_is_not_listened_to_and_one_that_was_dismissed_is() {
+    let mut options = Options::plain();
+    options.config.max_errors = 1;
+    let service = Service::start(options);
+    for (word, last, is_listened_to) in [("QUIT", "221", false), ("WHAT", "421", true)] {
+        let mut client = Told::introduced(service.address).await;
+        client.say(&format!("{word}\r\n")).await;
+        while !client.reply().await.starts_with(last) {}
+        client.expect_end().await;
+        // A socket that is gone answers the first of them with a reset.
+        client.say("NOOP\r\n").await;
+        let second = soon(client.stream.write_all(b"NOOP\r\n")).await;
+        assert_eq!(second.is_ok(), is_listened_to, "{word} {second:?}");
+    }
 }

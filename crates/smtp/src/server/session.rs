@@ -47,6 +47,7 @@ pub struct Session {
     auth_failures: usize,
     /// The greeting was a refusal: only QUIT is in order.
     refused: bool,
+    quit: bool,
     draining: bool,
 }
 
@@ -112,6 +113,7 @@ impl Session {
             errors: 0,
             auth_failures: 0,
             refused: false,
+            quit: false,
             draining: false,
         }
     }
@@ -248,6 +250,12 @@ impl Session {
             Transaction::Open(envelope) => Some(envelope),
             Transaction::None | Transaction::Refused => None,
         }
+    }
+
+    /// Whether the client has said QUIT, behind which it is to say nothing (RFC 5321 §4.1.1.10).
+    #[must_use]
+    pub fn has_quit(&self) -> bool {
+        self.quit
     }
 
     /// The settings of this session.

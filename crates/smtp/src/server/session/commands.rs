@@ -79,7 +79,10 @@ impl Session {
             }
             Command::Noop => self.say(&Reply::ok("OK")),
             Command::Help => self.say(&replies::help()),
-            Command::Quit => self.close_with(&replies::closing(&self.config.host_name)),
+            Command::Quit => {
+                self.quit = true;
+                self.close_with(&replies::closing(&self.config.host_name));
+            }
         }
     }
 

@@ -42,6 +42,20 @@ fn an_idle_session_holds_no_buffers() {
 }
 
 #[test]
+fn a_client_has_quit_when_it_said_so_and_the_session_ends_with_it() {
+    let mut session = start();
+    feed(&mut session, b"HELO c\r\n");
+    assert!(!session.has_quit());
+    feed(&mut session, b"QUIT\r\n");
+    assert!(session.has_quit());
+
+    let mut late = start();
+    feed(&mut late, b"HELO c\r\n");
+    late.timed_out(late.deadline());
+    assert!(!late.wants_input() && !late.has_quit());
+}
+
+#[test]
 fn content_is_copied_once_on_its_way_in() {
     let mut session = start();
     feed(&mut session, TO_DATA);
