@@ -64,10 +64,10 @@ async fn a_null_reverse_path_stays_null() {
     assert!(unit.reverse_path.is_null());
 }
 
-/// Sessions that have run the insertion, and rest.
+/// Sessions that have run the insertion, and rest; not those that have run this.
 const INSERTERS: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'idle' AND pid <> pg_backend_pid()
-    AND query LIKE '%INSERT INTO queue.message%'";
+    AND query LIKE '%INSERT INTO ' || 'queue.message%'";
 
 #[tokio::test]
 async fn a_message_that_is_expected_changes_nothing_until_it_comes() {
