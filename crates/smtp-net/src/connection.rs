@@ -106,15 +106,22 @@ impl<H: Handler> Connection<H> {
         let is_polite = ended.is_ok();
         log_end(&self.info, ended);
         self.handler.closed(&self.info);
-        // The handler's and the session's memory need not wait for the client's last octets.
-        let Self { wire, session, .. } = self;
-        let has_quit = session.has_quit();
-        drop(session);
-        match (is_polite, has_quit) {
-            (true, true) => wire.close_after_quit().await,
-            (true, false) => wire.close().await,
-            (false, _) => {}
+        if !is_polite {
+            return;
         }
+        let has_quit = self.session.has_quit();
+        let wire = self.into_wire();
+        if has_quit {
+            wire.close_after_quit().await;
+        } else {
+            wire.close().await;
+        }
+    }
+
+    /// Gives up all else: the handler's and the session's memory need not wait for the client's
+    /// last octets.
+    fn into_wire(self) -> Wire {
+        self.wire
     }
 
     /// The loop: all events there are, one write for all that came of them, one read.
