@@ -13,14 +13,20 @@ use crate::way::Session;
 /// A column of many rows. `unnest` stands in the select list, where it streams; as a table function
 /// it would copy all content to a tuple store first.
 macro_rules! each {
+    () => {
+        ""
+    };
     ($column:literal) => {
         concat!("unnest(", $column, ")")
     };
 }
 
 /// The column of the only row. Setting up `unnest` thirty times takes Postgres as long as to insert
-/// two messages.
+/// two messages. Without any, as in a rehearsal, there is no row.
 macro_rules! only {
+    () => {
+        " WHERE cardinality($2::uuid[]) > 0"
+    };
     ($column:literal) => {
         concat!("(", $column, ")[1]")
     };
@@ -29,7 +35,7 @@ macro_rules! only {
 /// Inserts messages of one shard with content, units and ledger delta: one statement, hence one
 /// transaction and one round trip. Each table that it names costs as much as some rows do.
 macro_rules! insert {
-    ($row:ident, $if_any:literal, $inline_column:expr, $inline:expr, $apart:expr) => {
+    ($row:ident, $inline_column:expr, $inline:expr, $apart:expr) => {
         concat!(
             "
 WITH message AS (
@@ -44,7 +50,7 @@ WITH message AS (
             $row!("$11::text[]"), ", ", $row!("$12::text[]"), ", ", $row!("$13::text[]"), ", ",
             $row!("$14::text[]"),
             $inline,
-            $if_any,
+            $row!(),
             "
 ),",
             $apart,
@@ -64,13 +70,13 @@ unit AS (
             $row!("$23::boolean[]"), " AS sole, ", $row!("$24::text[]"), " AS recipients, ",
             $row!("$25::text[]"),
             " AS recipient_numbers",
-            $if_any,
+            $row!(),
             ") AS new
 )
 INSERT INTO queue.ledger_delta (shard, tenant, event, recipients)
 SELECT $1, ",
             $row!("$26::bigint[]"), ", 'accepted', ", $row!("$27::bigint[]"),
-            $if_any,
+            $row!(),
         )
     };
 }
@@ -81,7 +87,6 @@ pub(crate) const ANY: &str = insert!(
     each,
     "",
     "",
-    "",
     "
 content AS (
     INSERT INTO queue.content (shard, id, data)
@@ -89,15 +94,9 @@ content AS (
 ),"
 );
 /// Messages of one unit each.
-pub(crate) const SOLE: &str = insert!(each, "", ", content", ", unnest($15::bytea[])", "");
+pub(crate) const SOLE: &str = insert!(each, ", content", ", unnest($15::bytea[])", "");
 /// One message of one unit; or none, which is a rehearsal.
-pub(crate) const ONE: &str = insert!(
-    only,
-    " WHERE cardinality($2::uuid[]) > 0",
-    ", content",
-    ", ($15::bytea[])[1]",
-    ""
-);
+pub(crate) const ONE: &str = insert!(only, ", content", ", ($15::bytea[])[1]", "");
 
 /// The statement for a batch.
 fn statement<M: Borrow<PreparedMessage>>(messages: &[M]) -> &'static str {
