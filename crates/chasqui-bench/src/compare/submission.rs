@@ -20,7 +20,6 @@ use crate::systems::{
 };
 
 const MESSAGES: usize = 4_000;
-const WARM_UP: usize = 100;
 const SESSIONS: usize = 20;
 const SIZE: usize = 4 << 10;
 
@@ -50,9 +49,10 @@ pub(crate) async fn submission(
     let messages = bench.messages(MESSAGES);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for system in [&chasqui as &dyn System, &postfix] {
-        round(system, &connector, WARM_UP).await?;
+        round(system, &connector, messages).await?;
     }
     for _ in 0..bench.rounds {
+        chasqui.empty(&bench.programs).await?;
         ours.push(round(&chasqui, &connector, messages).await?);
         peer.push(round(&postfix, &connector, messages).await?);
     }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use private_postgres::{PrivatePostgres, PrivatePostgresConfig};
@@ -28,6 +29,10 @@ const POSTGRES: [(&str, &str); 4] = [
     ("max_wal_size", "4GB"),
     ("autovacuum_naptime", "5s"),
 ];
+
+/// How long it may take to cancel all mail, and how often is looked.
+const EMPTIED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The folder of the programs that are measured.
 #[derive(Debug, Clone)]
@@ -140,6 +145,33 @@ impl Chasqui {
         let mut command = programs.command("chasqui");
         command.env("DATABASE_URL", self.postgres.url());
         command
+    }
+
+    /// Cancels all mail, and has vacuum run, which otherwise would by itself some seconds later.
+    pub(crate) async fn empty(&self, programs: &Programs) -> Result<()> {
+        let mut database = self.database().await?;
+        let began = Instant::now();
+        loop {
+            let mut cancel = self.command(programs);
+            cancel.args(["queue", "cancel", "--all"]).stdout(Stdio::null());
+            ensure!(cancel.status()?.success(), "chasqui queue cancel failed");
+            let left: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.message")
+                .fetch_one(&mut database)
+                .await?;
+            if left == 0 {
+                break;
+            }
+            // What is being tried right now is cancelled once it is not.
+            ensure!(
+                began.elapsed() < EMPTIED_WITHIN,
+                "{left} messages were not cancelled"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        sqlx::raw_sql("VACUUM queue.message, queue.unit, queue.ledger_delta")
+            .execute(&mut database)
+            .await?;
+        Ok(())
     }
 }
 
