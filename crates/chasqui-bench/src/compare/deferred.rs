@@ -33,8 +33,8 @@ pub(crate) async fn deferred(bench: &Bench<'_>, report: &mut Report) -> Result<(
     let peer_messages = messages.min(PEER_BACKLOG);
     report.note(format!(
         "deferred: a backlog of {messages} messages of 4 KiB at Chasqui, {peer_messages} at Postfix. Shares are of the \
-         processor time that a fresh message costs with an empty queue (rates wander too much for this): 100 % means \
-         that the backlog costs nothing"
+         processor time that a fresh message costs with an empty queue (rates wander too much for this), in a second \
+         fleet of Chasqui by turns, and at Postfix before: 100 % means that the backlog costs nothing"
     ));
     let ours = ours(bench, messages, report).await?;
     let peer = PostfixBacklog::measure(bench, peer_messages).await?;
@@ -66,7 +66,6 @@ pub(super) struct Effects {
 }
 
 async fn ours(bench: &Bench<'_>, messages: usize, report: &mut Report) -> Result<Effects> {
-    let place = bench.place()?;
     let far_end = free_address()?;
     let mut plan = Plan::new(Onward::To(far_end));
     plan.routes = format!(
@@ -74,14 +73,15 @@ async fn ours(bench: &Bench<'_>, messages: usize, report: &mut Report) -> Result
         free_address()?
     );
     plan.outbound = "suspend_first = \"1s\"\nsuspend_longest = \"1s\"\n".to_owned();
+    // A second fleet has no backlog: machines wander by more than what a backlog may cost.
+    let (place, empty_place) = (bench.place()?, bench.place()?);
     let chasqui = Chasqui::start(&bench.programs, &place, &plan).await?;
-    let mut database = chasqui.database().await?;
-    let fresh = Fresh {
-        system: &chasqui,
-        far_end,
-        place: &place,
+    let empty = Chasqui::start(&bench.programs, &empty_place, &plan).await?;
+    let mut turns = Turns {
+        rounds: bench.rounds,
+        empty: Fresh::of(&empty, far_end, &empty_place).await?,
+        laden: Fresh::of(&chasqui, far_end, &place).await?,
     };
-    let empty = fresh.rounds(bench.rounds, &mut database).await?;
     eprintln!("  {messages} messages are put into the queue");
     let backlog = Backlog {
         messages,
@@ -90,22 +90,23 @@ async fn ours(bench: &Bench<'_>, messages: usize, report: &mut Report) -> Result
         tenant: 0,
         is_deferred: true,
     };
-    backlog.insert(&mut database).await?;
-    let idle = fresh.rounds(bench.rounds, &mut database).await?;
+    backlog.insert(&mut turns.laden.database).await?;
+    let idle = turns.take().await?;
     eprintln!("  they are flushed; their destination is found to be down");
     steer(bench, &chasqui, "flush")?;
-    let probed = fresh.rounds(bench.rounds, &mut database).await?;
+    let probed = turns.take().await?;
     report.note(format!(
-        "deferred: Postgres buffers touched a fresh message: {} with an empty queue, {} beside the idle backlog, {} \
-         beside the probed one",
-        buffers(&empty),
-        buffers(&idle),
-        buffers(&probed)
+        "deferred: Postgres buffers touched a fresh message: {} beside the idle backlog and {} without, {} beside the \
+         probed one and {} without",
+        buffers(&idle.laden),
+        buffers(&idle.empty),
+        buffers(&probed.laden),
+        buffers(&probed.empty),
     ));
     let cancel = cancel(bench, &chasqui, far_end, messages, report).await?;
     Ok(Effects {
-        idle: share(&empty, &idle),
-        probed: share(&empty, &probed),
+        idle: share(&idle.empty, &idle.laden),
+        probed: share(&probed.empty, &probed.laden),
         cancel,
     })
 }
@@ -147,28 +148,56 @@ fn mean(costs: &[Cost], of: fn(&Cost) -> f64) -> f64 {
     costs.iter().map(of).sum::<f64>() / costs.len() as f64
 }
 
+/// The same fresh mail for a fleet without a backlog and for one with it.
+struct Turns<'a> {
+    rounds: usize,
+    empty: Fresh<'a>,
+    laden: Fresh<'a>,
+}
+
+/// What it cost each of them.
+#[derive(Debug, Default)]
+struct Costs {
+    empty: Vec<Cost>,
+    laden: Vec<Cost>,
+}
+
+impl Turns<'_> {
+    /// The first one doesn't count: it fills caches, and pays for pages that are new to the log since a checkpoint.
+    async fn take(&mut self) -> Result<Costs> {
+        self.empty.round().await?;
+        self.laden.round().await?;
+        let mut costs = Costs::default();
+        for _ in 0..self.rounds {
+            costs.empty.push(self.empty.round().await?);
+            costs.laden.push(self.laden.round().await?);
+        }
+        Ok(costs)
+    }
+}
+
 /// Fresh mail for a destination that is well.
 struct Fresh<'a> {
     system: &'a Chasqui,
     far_end: SocketAddr,
     place: &'a Place,
+    database: PgConnection,
 }
 
-impl Fresh<'_> {
-    /// The first one doesn't count: it fills caches, and pays for pages that are new to the log since a checkpoint.
-    async fn rounds(&self, rounds: usize, database: &mut PgConnection) -> Result<Vec<Cost>> {
-        self.round(database).await?;
-        let mut costs = Vec::new();
-        for _ in 0..rounds {
-            costs.push(self.round(database).await?);
-        }
-        Ok(costs)
+impl<'a> Fresh<'a> {
+    async fn of(system: &'a Chasqui, far_end: SocketAddr, place: &'a Place) -> Result<Self> {
+        Ok(Self {
+            system,
+            far_end,
+            place,
+            database: system.database().await?,
+        })
     }
 
-    async fn round(&self, database: &mut PgConnection) -> Result<Cost> {
-        let before = touched(database).await?;
+    async fn round(&mut self) -> Result<Cost> {
+        let before = touched(&mut self.database).await?;
         let cpu_ms = relay_fresh(self.system, self.far_end, self.place).await?;
-        let touched = touched(database).await? - before;
+        let touched = touched(&mut self.database).await? - before;
         Ok(Cost {
             cpu_ms,
             buffers: touched as f64 / FRESH as f64,

@@ -153,7 +153,9 @@ impl Chasqui {
         let began = Instant::now();
         loop {
             let mut cancel = self.command(programs);
-            cancel.args(["queue", "cancel", "--all"]).stdout(Stdio::null());
+            cancel
+                .args(["queue", "cancel", "--all"])
+                .stdout(Stdio::null());
             ensure!(cancel.status()?.success(), "chasqui queue cancel failed");
             let left: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.message")
                 .fetch_one(&mut database)
