@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smtp::server::{Config, Event, Session};
-use smtp::{EnhancedStatus, Reply, ReplyCode};
+use smtp::{EnhancedStatus, Envelope, Reply, ReplyCode};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,9 @@ impl<H: Handler> Connection<H> {
                         Box::pin(self.start_tls()).await?;
                     }
                     Event::Close => return self.flush(FAREWELL).await,
-                    // Boxed, lest an idle connection hold the room of the largest question.
+                    // Boxed, lest an idle connection hold the room of the largest question; and that
+                    // one apart, lest the small ones be as large.
+                    Event::ContentEnd(envelope) => Box::pin(self.hand_over(envelope)).await,
                     question => Box::pin(self.ask(question)).await,
                 }
             }
@@ -162,13 +164,9 @@ impl<H: Handler> Connection<H> {
                 Some(envelope) => handler.data(envelope, info).await,
                 None => no_transaction(),
             },
-            Event::ContentEnd(envelope) => {
-                let content = self.content.finish();
-                let replies = handler.accept(envelope, content, info).await;
-                return self.session.answer_each(replies);
-            }
-            // Not questions.
-            Event::StartTls
+            // Not questions for this.
+            Event::ContentEnd(_)
+            | Event::StartTls
             | Event::Content(_)
             | Event::ContentRejected
             | Event::Reset
@@ -176,6 +174,13 @@ impl<H: Handler> Connection<H> {
         };
         self.session.answer(reply);
         self.note_names();
+    }
+
+    /// Puts the whole message to the handler, and its answers to the session.
+    async fn hand_over(&mut self, envelope: Envelope) {
+        let content = self.content.finish();
+        let replies = self.handler.accept(envelope, content, &self.info).await;
+        self.session.answer_each(replies);
     }
 
     /// Keeps what is told to the handler in step with the session.

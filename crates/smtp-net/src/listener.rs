@@ -295,8 +295,9 @@ impl<F> Service<F> {
             },
         };
         let make_handler = Arc::clone(&self.make_handler);
+        // Boxed, lest it be copied again and again on its way to a task.
         self.connections
-            .spawn(serve_admitted(setup, make_handler, admitted));
+            .spawn(Box::pin(serve_admitted(setup, make_handler, admitted)));
     }
 
     /// Says why, if that can be said in plaintext, and closes. The send buffer of a fresh
