@@ -93,7 +93,7 @@ async fn ours(bench: &Bench<'_>, messages: usize, report: &mut Report) -> Result
     backlog.insert(&mut turns.laden.database).await?;
     let idle = turns.take().await?;
     eprintln!("  they are flushed; their destination is found to be down");
-    steer(bench, &chasqui, "flush")?;
+    chasqui.queue(&bench.programs, &["flush", "--domain", AWAY])?;
     let probed = turns.take().await?;
     report.note(format!(
         "deferred: Postgres buffers touched a fresh message: {} beside the idle backlog and {} without, {} beside the \
@@ -238,20 +238,6 @@ async fn touched(database: &mut PgConnection) -> Result<i64> {
     Ok(sqlx::query_scalar(query).fetch_one(database).await?)
 }
 
-/// One command for the whole backlog.
-fn steer(bench: &Bench<'_>, chasqui: &Chasqui, what: &str) -> Result<()> {
-    let output = chasqui
-        .command(&bench.programs)
-        .args(["queue", what, "--domain", AWAY])
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "chasqui queue {what}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
-}
-
 /// Cancels the backlog with one command, while fresh mail is watched.
 async fn cancel(
     bench: &Bench<'_>,
@@ -280,7 +266,9 @@ async fn cancel(
     };
     let took = began.elapsed();
     ensure!(status.success(), "chasqui queue cancel failed");
-    nothing_is_left(bench, chasqui).await?;
+    chasqui
+        .cancel(&bench.programs, Some(AWAY), DEADLINE)
+        .await?;
     let meanwhile = Quantiles::of(meanwhile);
     report.note(format!(
         "cancel: {messages} messages within {:.1} s; fresh mail from final dot to the far end meanwhile: p50 {:.1}, p99 \
@@ -295,26 +283,6 @@ async fn cancel(
         figure: messages as f64 / took.as_secs_f64(),
         ..Sample::default()
     })
-}
-
-/// What was being tried is held when that fails, for a second command to cancel.
-async fn nothing_is_left(bench: &Bench<'_>, chasqui: &Chasqui) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        steer(bench, chasqui, "cancel")?;
-        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.unit WHERE domain = $1")
-            .bind(AWAY)
-            .fetch_one(&mut chasqui.database().await?)
-            .await?;
-        if left == 0 {
-            return Ok(());
-        }
-        ensure!(
-            began.elapsed() < DEADLINE,
-            "{left} messages were not cancelled"
-        );
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 async fn latencies(

@@ -30,8 +30,9 @@ const POSTGRES: [(&str, &str); 4] = [
     ("autovacuum_naptime", "5s"),
 ];
 
-/// How long it may take to cancel all mail, and how often is looked.
+/// How long it may take to cancel the mail of a round.
 const EMPTIED_WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked whether mail is left.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The folder of the programs that are measured.
@@ -147,31 +148,57 @@ impl Chasqui {
         command
     }
 
-    /// Cancels all mail, and has vacuum run, which otherwise would by itself some seconds later.
-    pub(crate) async fn empty(&self, programs: &Programs) -> Result<()> {
+    /// Runs `chasqui queue` with these arguments.
+    pub(crate) fn queue(&self, programs: &Programs, arguments: &[&str]) -> Result<()> {
+        let output = self
+            .command(programs)
+            .arg("queue")
+            .args(arguments)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "chasqui queue {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// Cancels the mail for a domain, or all, until none is left: what was being tried is held when that fails, for a
+    /// second command to cancel.
+    pub(crate) async fn cancel(
+        &self,
+        programs: &Programs,
+        domain: Option<&str>,
+        within: Duration,
+    ) -> Result<()> {
+        let which = domain.map_or(vec!["--all"], |domain| vec!["--domain", domain]);
+        let arguments = [vec!["cancel"], which].concat();
         let mut database = self.database().await?;
         let began = Instant::now();
         loop {
-            let mut cancel = self.command(programs);
-            cancel
-                .args(["queue", "cancel", "--all"])
-                .stdout(Stdio::null());
-            ensure!(cancel.status()?.success(), "chasqui queue cancel failed");
-            let left: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.message")
+            self.queue(programs, &arguments)?;
+            let count = "SELECT count(*) FROM queue.unit WHERE domain = $1 OR $1 IS NULL";
+            let left: i64 = sqlx::query_scalar(count)
+                .bind(domain)
                 .fetch_one(&mut database)
                 .await?;
             if left == 0 {
-                break;
+                return Ok(());
             }
-            // What is being tried right now is cancelled once it is not.
             ensure!(
-                began.elapsed() < EMPTIED_WITHIN,
+                began.elapsed() < within,
                 "{left} messages were not cancelled"
             );
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Cancels all mail, and has vacuum run, which otherwise would by itself some seconds later.
+    pub(crate) async fn empty(&self, programs: &Programs) -> Result<()> {
+        self.cancel(programs, None, EMPTIED_WITHIN).await?;
         sqlx::raw_sql("VACUUM queue.message, queue.unit, queue.ledger_delta")
-            .execute(&mut database)
+            .execute(&mut self.database().await?)
             .await?;
         Ok(())
     }
